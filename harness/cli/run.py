@@ -1,0 +1,146 @@
+"""`harness run`: run cases, judge, record, and show each result as it comes."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._options import (
+    DEFAULT_SITE,
+    DEFAULT_STORE,
+    JsonFile,
+    Paths,
+    Store,
+    counted,
+    paths_or_default,
+    speaker,
+    write_json,
+)
+from harness.cli._screen import Screen
+
+if TYPE_CHECKING:
+    from harness.model import Run
+    from harness.runner import Task
+    from harness.spec import Case
+
+Names = list[str] | None
+
+
+def run(  # noqa: PLR0913, PLR0917 - options of a command
+    paths: Paths = None,
+    backend: Annotated[Names, typer.Option(help="Run on this backend only; may be repeated.")] = None,
+    tag: Annotated[Names, typer.Option(help="Run cases with this tag only; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last interrupted run of the same plan.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Render out/site afterwards, whatever came of the run.")
+    ] = False,
+    store: Store = DEFAULT_STORE,
+    json_file: JsonFile = None,
+) -> int:
+    """Run cases on their backends, judge and record each."""
+    from harness.pipeline import night, plan_tasks  # noqa: PLC0415 - heavy, and only this command needs it
+
+    say = speaker(json_file)
+    cases = select(paths_or_default(paths), tag or [], backend or [])
+    plan = plan_tasks(cases, backend or [])
+    if dry_run:
+        return _show_plan(plan, json_file)
+    began = time.monotonic()
+    with Screen(len(plan), workers, say) as screen:
+        done = night(
+            cases,
+            store,
+            backends=backend or [],
+            workers=workers,
+            resume=resume,
+            on_run=lambda ended, number, total: screen.advance(number, total, lines_of(ended)),
+        )
+    say(f"{_summary(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
+    write_json(json_file, _as_json(done.runs))
+    if report:
+        say(f"report: {_render(store)}")
+    return done.exit_code
+
+
+def select(paths: list[Path], tags: Sequence[str], backends: Sequence[str]) -> "list[Case]":
+    """The cases under some paths that carry any of the tags and name any of the backends.
+
+    Raises:
+        HarnessError: a backend or a tag is unknown, or nothing is left.
+    """
+    from harness.cases import load_cases  # noqa: PLC0415 - heavy
+    from harness.discover import plugins  # noqa: PLC0415 - heavy
+    from harness.model import HarnessError  # noqa: PLC0415 - heavy
+
+    _refuse_unknown("--backend: unknown name", backends, tuple(plugins("backends")))
+    cases = load_cases(paths).cases
+    _refuse_unknown("--tag: no case carries", tags, tuple({tag for case in cases for tag in case.tags}))
+    chosen = [case for case in cases if not tags or set(tags) & set(case.tags)]
+    chosen = [case for case in chosen if not backends or set(backends) & set(case.backends)]
+    if not chosen:
+        raise HarnessError(
+            f"--backend: none of the chosen cases runs on '{', '.join(backends)}'; see `harness list`"
+        )
+    return chosen
+
+
+def _refuse_unknown(what: str, names: Sequence[str], known: tuple[str, ...]) -> None:
+    from harness.discover import suggest  # noqa: PLC0415 - heavy
+    from harness.model import HarnessError  # noqa: PLC0415 - heavy
+
+    for name in names:
+        if name not in known:
+            raise HarnessError(f"{what} '{name}'{suggest(name, known)}")
+
+
+def lines_of(run: "Run") -> list[str]:
+    """A run for the terminal: one line, a line for each further failing check, and its diagnoses."""
+    name = f"{run.case} [{run.backend}]"
+    if run.status == "pass":
+        return [f"pass   {name} {run.seconds:.3g} s"]
+    bad = [verdict for verdict in run.verdicts if verdict.status in ("fail", "error")]
+    if run.status == "skip" or not bad:
+        return [f"{run.status:<6} {name} {run.reason}: {run.message}"]
+    lines = [f"{verdict.status:<6} {name} {verdict.check}: {verdict.message}" for verdict in bad]
+    return lines + [f"       {diagnosis.cause}. {diagnosis.remedy}" for diagnosis in run.diagnoses]
+
+
+def _summary(runs: "Sequence[Run]") -> str:
+    counts = Counter(str(run.status) for run in runs)
+    words = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
+    return ", ".join(
+        f"{counts[status]} {word}" for status, word in words.items() if counts[status] or status == "pass"
+    )
+
+
+def _as_json(runs: "Sequence[Run]") -> object:
+    from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
+
+    return runs_to_json(runs)
+
+
+def _render(store: str) -> Path:
+    from harness.cli.report import render_site  # noqa: PLC0415 - heavy
+
+    return render_site(store, DEFAULT_SITE)
+
+
+def _show_plan(plan: "Sequence[Task]", json_file: Path | None) -> int:
+    from harness.runner import impossible  # noqa: PLC0415 - heavy
+
+    say = speaker(json_file)
+    rows = [(task.case.name, task.backend, (impossible(task) or ("",))[0]) for task in plan]
+    for case, backend, why in rows:
+        say(f"{case} [{backend}]{why and f' would be skipped: {why}'}")
+    say(f"{counted(len(rows), 'run')}; nothing was run")
+    write_json(
+        json_file, {"schema": 1, "plan": [{"case": c, "backend": b, "impossible": w} for c, b, w in rows]}
+    )
+    return 0

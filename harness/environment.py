@@ -1,0 +1,264 @@
+"""The fingerprint of a run: which commit, on which machine, with which versions.
+
+What cannot be read is None (no git, no repository, no /proc), never an error. Versions come from package
+metadata: nothing is imported for its version's sake.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+CGROUPS = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+GIT_SECONDS = 20.0
+GIT_REDIRECTS = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+)
+"""Set in git hooks: they would make every folder look like the hook's repository."""
+UNLIMITED = 1 << 60
+"""Memory limits from here on mean no limit; cgroup v1 writes one as the largest multiple of a page."""
+
+
+def fingerprint(folder: Path | str = ".") -> dict[str, Any]:
+    """The measuring machine and the checkout that holds `folder`, as one flat mapping of JSON values."""
+    return {**checkout(folder), **machine()}
+
+
+def checkout(folder: Path | str) -> dict[str, Any]:
+    """The git repository that holds `folder`: commit (full hash), commit_date (ISO 8601), branch, dirty.
+
+    Untracked files count as dirty, ignored ones do not: one new file can be a plugin that changes results.
+    A detached HEAD has no branch. All are None without git or a repository.
+    """
+    lines = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal")
+    if lines is None:
+        return {"commit": None, "commit_date": None, "branch": None, "dirty": None}
+    heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+    commit = heads.get("branch.oid", "(initial)")
+    branch = heads.get("branch.head", "(detached)")
+    date = None if commit == "(initial)" else _git(folder, "log", "-1", "--format=%cI", commit)
+    return {
+        "commit": None if commit == "(initial)" else commit,
+        "commit_date": date[0] if date else None,
+        "branch": None if branch == "(detached)" else branch,
+        "dirty": any(not line.startswith("# ") for line in lines),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the machine is made of. Read once a process: the canary kernel takes some milliseconds.
+
+    memory and cgroup_memory in bytes, canary in seconds, cgroup_cpus and cores in cores; host is a hash of
+    the name. The canary runs a NumPy kernel: do not call this in a process that others are forked from.
+    """
+    return dict(_machine())
+
+
+@cache
+def _machine() -> Mapping[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "numpy": _version("numpy"),
+        "torch": _version("torch"),
+        **_blas(),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory": _memory(),
+        "cgroup_memory": _cgroup_memory(),
+        "cgroup_cpus": _cgroup_cpus(),
+        "boot": _read(PROC / "sys/kernel/random/boot_id"),
+        "host": hashlib.sha256(platform.node().encode()).hexdigest()[:16],
+        "canary": canary(),
+    }
+
+
+def canary(repeats: int = 5, products: int = 400) -> float:
+    """Seconds of a fixed float32 matrix kernel, best of some repeats: is this machine as fast as it was?
+
+    48 x 48 stays below the size from which OpenBLAS splits a product: the thread count does not matter.
+    """
+    left = np.linspace(-1, 1, 48 * 48, dtype=np.float32).reshape(48, 48)
+    out = np.empty_like(left)
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(products):
+            np.matmul(left, left, out=out)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _minor(release: Any) -> Any:
+    """`2.13.0+cpu` to `2.13`: patch releases and builds are taken as alike."""
+    return ".".join(str(release).split("+", maxsplit=1)[0].split(".")[:2]) if release is not None else None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One thing in which two comparable runs agree. reduce: the part of its value that matters."""
+
+    key: str
+    words: str
+    reduce: Callable[[Any], Any] = _same
+
+
+MACHINE_PARTS = (
+    Part(key="device", words="device"),
+    Part(key="dtype", words="dtype"),
+    Part(key="threads", words="threads"),
+    Part(key="architecture", words="architecture"),
+    Part(key="cpu", words="CPU model"),
+    Part(key="cores", words="cores"),
+    Part(key="torch", words="torch", reduce=_minor),
+    Part(key="numpy", words="NumPy", reduce=_minor),
+    Part(key="blas", words="BLAS"),
+)
+PARTS = (
+    Part(key="case", words="case"),
+    Part(key="backend", words="backend"),
+    Part(key="revision", words="case revision"),
+    Part(key="problem_digest", words="problem digest"),
+    *MACHINE_PARTS,
+)
+"""What makes runs comparable. Not here: commit, boot, canary; these are what is compared."""
+
+
+def kind(facts: Mapping[str, Any], parts: tuple[Part, ...] = PARTS) -> tuple[Any, ...]:
+    """The reduced values of all parts; equal exactly when `same_kind` finds no difference. Hashable."""
+    values = ((part.reduce(facts.get(part.key))) for part in parts)
+    return tuple(json.dumps(value, sort_keys=True, default=str) for value in values)
+
+
+def same_kind(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """'' if two runs are comparable, else the first difference, as `torch: 2.13 and 2.14`.
+
+    Args:
+        a: fingerprint, the worker's environment, case, backend, revision and problem digest, in one mapping.
+        b: the same of another run. What is recorded on one side only is a difference.
+            A backend to which a part does not matter (torch to NumPy) records it as None.
+    """
+    for part in PARTS:
+        one, other = part.reduce(a.get(part.key)), part.reduce(b.get(part.key))
+        if one != other:
+            return f"{part.words}: {_words(one)} and {_words(other)}"
+    return ""
+
+
+def environment_digest(environment: Mapping[str, Any]) -> str:
+    """A digest over the parts of an environment that make runs comparable: not commit, boot id or canary."""
+    return hashlib.sha256("\n".join(kind(environment, MACHINE_PARTS)).encode()).hexdigest()[:16]
+
+
+def _words(value: Any) -> str:
+    return "not recorded" if value is None else str(value)
+
+
+def _git(folder: Path | str, *arguments: str) -> list[str] | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    # A git that runs beside us must not wait for a lock that we took only to look.
+    clean = {name: value for name, value in os.environ.items() if name not in GIT_REDIRECTS}
+    try:
+        done = subprocess.run(  # noqa: S603 - the program is git, the arguments are ours
+            [git, "-C", str(folder), *arguments],
+            capture_output=True,
+            check=True,
+            timeout=GIT_SECONDS,
+            env={**clean, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="backslashreplace").splitlines()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _blas() -> dict[str, str | None]:
+    built: Any = np.show_config(mode="dicts")
+    blas = (built or {}).get("Build Dependencies", {}).get("blas", {})
+    return {"blas": blas.get("name"), "blas_version": blas.get("version")}
+
+
+def _cpu_model() -> str | None:
+    for line in (_read(PROC / "cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Model", "cpu model"):
+            return value.strip()
+    return platform.processor() or None
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
+def _cgroup_memory() -> int | None:
+    """The tightest memory limit of this process' control groups and all above them, in bytes."""
+    names = ("memory.max", "memory.limit_in_bytes")
+    found = [int(text) for text in _cgroup_files("memory", *names) if text.isdigit()]
+    return min((limit for limit in found if limit < UNLIMITED), default=None)
+
+
+def _cgroup_cpus() -> float | None:
+    """The tightest CPU quota, in cores."""
+    quotas = [text.split() for text in _cgroup_files("cpu", "cpu.max")]
+    one, other = (list(_cgroup_files("cpu", f"cpu.cfs_{word}_us")) for word in ("quota", "period"))
+    quotas += [list(pair) for pair in zip(one, other, strict=False)]
+    shares = [int(quota) / int(period) for quota, period in quotas if quota.isdigit() and period.isdigit()]
+    return min(shares, default=None)
+
+
+def _cgroup_files(controller: str, *names: str) -> Iterator[str]:
+    """Contents of the files of these names in this process' group and its parents, v1 and v2."""
+    for line in (_read(PROC / "self/cgroup") or "").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = CGROUPS / controller if controllers else CGROUPS  # v1 mounts each controller apart
+        below = PurePosixPath(path.lstrip("/"))
+        for group in (below, *below.parents):
+            for name in names:
+                text = _read(root / group / name)
+                if text:
+                    yield text
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None

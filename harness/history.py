@@ -1,0 +1,265 @@
+"""What became of a case over time: its runs as lines, and each metric as a series of comparable runs. Pure.
+
+Runs of unlike machines, versions or problems never share a series (`harness.environment.same_kind`).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from harness.checks._common import start_and_end
+from harness.discover import suggest
+from harness.environment import kind, same_kind
+from harness.model import HarnessError, Run, Status, Trace
+
+Better = Literal["lower", "higher", "none"]
+PHASES = ("build", "train", "evaluate")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow(Run):
+    """A run without trace and samples, light enough to load by the thousand, with the losses of `losses`."""
+
+    first_loss: float | None = None
+    final_loss: float | None = None
+    loss_drop: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Losses:
+    """first and final: medians of the first and last steps; drop: (first - final) / |first|, a share."""
+
+    first: float
+    final: float
+    drop: float
+
+
+def losses(trace: Trace | None) -> Losses | None:
+    """The loss of a trace in three numbers, over the default window of `loss_drop`; None without steps."""
+    if trace is None or trace.steps == 0:
+        return None
+    first, final = start_and_end(trace, None)
+    drop = (first - final) / abs(first) if first else math.nan
+    return Losses(first=first, final=final, drop=drop)
+
+
+def _measured(name: str) -> Callable[[Run], float | None]:
+    def read(run: Run) -> float | None:
+        found = run.facts.measurements.get(name)
+        return None if found is None else found.value
+
+    return read
+
+
+def _loss(name: Literal["first", "final", "drop"]) -> Callable[[Run], float | None]:
+    def read(run: Run) -> float | None:
+        if isinstance(run, RunRow):
+            return {"first": run.first_loss, "final": run.final_loss, "drop": run.loss_drop}[name]
+        found = losses(run.facts.trace)
+        return (
+            None if found is None else {"first": found.first, "final": found.final, "drop": found.drop}[name]
+        )
+
+    return read
+
+
+def _highest_phase(run: Run) -> float | None:
+    found = [_measured(f"peak_memory.{phase}")(run) for phase in PHASES]
+    return max((value for value in found if value is not None), default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One number of a run. unit as in `Measurement`; better: which way is an improvement."""
+
+    name: str
+    unit: str
+    better: Better
+    about: str
+    read: Callable[[Run], float | None] = field(repr=False, compare=False)
+
+
+def _metric(
+    name: str, unit: str, better: Better, about: str, read: Callable[[Run], float | None] | None = None
+) -> Metric:
+    return Metric(name=name, unit=unit, better=better, about=about, read=read or _measured(name))
+
+
+_TABLE = (
+    _metric("first_loss", "", "none", "loss at the start (median)", _loss("first")),
+    _metric("final_loss", "", "lower", "loss at the end (median)", _loss("final")),
+    _metric("held_out_loss", "", "lower", "loss on data that was not trained on"),
+    _metric("loss_drop", "%", "higher", "fall of the loss", _loss("drop")),
+    _metric("step_time", "s", "lower", "time of a step in the steady state"),
+    _metric("first_step_time", "s", "lower", "time of the first step"),
+    _metric("startup_time", "s", "lower", "time until ready to train"),
+    _metric("throughput", "token/s", "higher", "tokens or samples trained in a second"),
+    _metric("peak_memory", "B", "lower", "peak memory, highest of all phases", _highest_phase),
+    *(_metric(f"peak_memory.{phase}", "B", "lower", f"peak memory in phase {phase}") for phase in PHASES),
+)
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})
+"""Every metric with a known good direction. Other measurements are metrics too: better 'none'."""
+
+LINE_METRICS = ("final_loss", "loss_drop", "step_time", "peak_memory")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One run in a series."""
+
+    run: str
+    when: float
+    commit: str | None
+    dirty: bool | None
+    status: Status
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """A metric of one case on one backend over comparable runs, in the order of time.
+
+    difference: what sets it apart from the series of this case and backend that began before it; '' if none.
+    """
+
+    case: str
+    backend: str
+    metric: str
+    unit: str
+    better: Better
+    points: tuple[Point, ...]
+    difference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryLine:
+    """One run as `harness history` shows it.
+
+    values: by metric, in base units. changed: why it does not compare with the line of its case before.
+    """
+
+    run: str
+    case: str
+    backend: str
+    when: float
+    commit: str | None
+    dirty: bool | None
+    status: Status
+    reason: str
+    message: str
+    values: Mapping[str, float]
+    changed: str = ""
+
+
+def comparable_facts(run: Run) -> dict[str, Any]:
+    """What `same_kind` compares of a run: fingerprint, worker's environment, case, revision, problem."""
+    problem = run.facts.problem
+    return {
+        **run.environment,
+        **run.facts.environment,
+        "case": run.case,
+        "backend": run.backend,
+        "revision": run.revision,
+        "problem_digest": None if problem is None else problem.digest,
+    }
+
+
+def metric_named(name: str, runs: Iterable[Run] = ()) -> Metric:
+    """A metric of the table, or any measurement that one of the runs holds.
+
+    Raises:
+        HarnessError: neither; names the nearest.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    units = {key: found.unit for run in runs for key, found in run.facts.measurements.items()}
+    if name not in units:
+        raise HarnessError(f"metric '{name}': unknown{suggest(name, (*METRICS, *units))}")
+    return _metric(name, units[name], "none", "measurement")
+
+
+def series(runs: Iterable[Run], metric: str) -> tuple[Series, ...]:
+    """One series for each case, backend and kind of run, in the order of time; runs without it stay out.
+
+    Raises:
+        HarnessError: there is no such metric.
+    """
+    ordered = _by_time(runs)
+    known = metric_named(metric, ordered)
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in ordered:
+        if known.read(run) is not None:
+            groups.setdefault(kind(comparable_facts(run)), []).append(run)
+    heads: dict[tuple[str, str], Run] = {}
+    found = []
+    for group in groups.values():
+        head = group[0]
+        before = heads.get((head.case, head.backend))
+        difference = same_kind(comparable_facts(before), comparable_facts(head)) if before else ""
+        found.append(_series(known, group, difference))
+        heads[head.case, head.backend] = head
+    return tuple(found)
+
+
+def _series(metric: Metric, group: Sequence[Run], difference: str) -> Series:
+    points = tuple(_point(run, value) for run in group if (value := metric.read(run)) is not None)
+    return Series(
+        case=group[0].case,
+        backend=group[0].backend,
+        metric=metric.name,
+        unit=_unit(metric, group[-1]),
+        better=metric.better,
+        points=points,
+        difference=difference,
+    )
+
+
+def _unit(metric: Metric, run: Run) -> str:
+    """The recorded unit where there is one: throughput counts tokens or samples."""
+    found = run.facts.measurements.get(metric.name)
+    return metric.unit if found is None else found.unit
+
+
+def _point(run: Run, value: float) -> Point:
+    commit, dirty = run.environment.get("commit"), run.environment.get("dirty")
+    return Point(run=run.id, when=run.started, commit=commit, dirty=dirty, status=run.status, value=value)
+
+
+def history_lines(runs: Iterable[Run], metrics: Sequence[str] = LINE_METRICS) -> tuple[HistoryLine, ...]:
+    """One line a run in the order of time, with the metrics that it has.
+
+    Raises:
+        HarnessError: there is no such metric.
+    """
+    ordered = _by_time(runs)
+    known = [metric_named(name, ordered) for name in metrics]
+    before: dict[tuple[str, str], Run] = {}
+    lines = []
+    for run in ordered:
+        lines.append(_line(run, known, before.get((run.case, run.backend))))
+        if run.facts.environment:  # a run that died early recorded no kind to compare with
+            before[run.case, run.backend] = run
+    return tuple(lines)
+
+
+def _line(run: Run, metrics: Iterable[Metric], before: Run | None) -> HistoryLine:
+    known = before is not None and run.facts.environment
+    return HistoryLine(
+        run=run.id,
+        case=run.case,
+        backend=run.backend,
+        when=run.started,
+        commit=run.environment.get("commit"),
+        dirty=run.environment.get("dirty"),
+        status=run.status,
+        reason=run.reason,
+        message=run.message,
+        values={metric.name: value for metric in metrics if (value := metric.read(run)) is not None},
+        changed=same_kind(comparable_facts(before), comparable_facts(run)) if before and known else "",
+    )
+
+
+def _by_time(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: (run.started, run.id))

@@ -1,0 +1,156 @@
+"""Facts in, judgement out. Pure: a recorded run can be judged again at any time."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.checks import Check
+from harness.diagnoses import Diagnostician
+from harness.model import Diagnosis, Facts, Outcome, Status, Trace, Verdict
+
+SKIPPED = (Outcome.UNAVAILABLE, Outcome.UNSUPPORTED)
+GUESS = 0.3
+"""Diagnoses that weigh less are guesses."""
+WITHOUT_TENSOR = ("loss", "learning rate")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What came of a run, in one word, one reason and one line, with all that led there."""
+
+    status: Status
+    reason: str
+    message: str
+    verdicts: tuple[Verdict, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+
+def judge(
+    checks: Mapping[str, Check], facts: Facts, diagnosticians: Iterable[Diagnostician] = ()
+) -> Judgement:
+    """Judge the facts of one run by the case's checks.
+
+    Non-finite numbers come first and cannot be switched off. What fails outweighs what broke or is missing,
+    which outweighs what passes. A failed run is diagnosed: what each diagnostician says, the best fit first.
+    """
+    if facts.outcome in SKIPPED:
+        return Judgement(status=Status.SKIP, reason=facts.outcome.value, message=facts.message)
+    if facts.outcome is not Outcome.COMPLETED:
+        return Judgement(status=Status.ERROR, reason=facts.outcome.value, message=facts.message)
+    verdicts = (
+        *finite(facts),
+        *complete(facts),
+        *(verdict for check in checks.values() for verdict in _ask(check, facts)),
+    )
+    judgement = _summary(verdicts)
+    if judgement.status is not Status.FAIL:
+        return judgement
+    return replace(judgement, diagnoses=diagnose(diagnosticians, facts))
+
+
+def diagnose(diagnosticians: Iterable[Diagnostician], facts: Facts) -> tuple[Diagnosis, ...]:
+    """All diagnoses that the facts speak for, by weight; what a broken one said comes last, with weight 0."""
+    found = [
+        diagnosis for diagnosis in (_consult(one, facts) for one in diagnosticians) if diagnosis is not None
+    ]
+    return tuple(sorted(found, key=lambda diagnosis: (-diagnosis.weight, diagnosis.name)))
+
+
+def _consult(diagnostician: Diagnostician, facts: Facts) -> Diagnosis | None:
+    try:
+        return diagnostician.weigh(facts)
+    except Exception as error:  # noqa: BLE001 - a broken plugin must not hide what the checks found
+        broke = f"{type(error).__name__}: {error}"
+        return Diagnosis(
+            name=diagnostician.name, cause="this diagnosis broke", remedy=broke, weight=0.0, evidence=(broke,)
+        )
+
+
+def finite(facts: Facts) -> Iterable[Verdict]:
+    """The check that is always on: every loss, gradient, weight and measurement is a finite number."""
+    if facts.trace is None or facts.trace.steps == 0:
+        yield Verdict(check="finite", status=Status.ERROR, reason="missing", message="no step was recorded")
+        return
+    found = first_nonfinite(facts.trace)
+    if found is not None:
+        step, what, tensor, value = found
+        yield _nonfinite(f"{what} of {tensor}" if tensor else what, value, step, tensor)
+        return
+    bad = next((each for each in facts.measurements.values() if not math.isfinite(each.value)), None)
+    if bad is not None:
+        yield _nonfinite(f"measurement '{bad.name}'", bad.value)
+        return
+    message = f"all numbers of {facts.trace.steps} steps are finite"
+    yield Verdict(check="finite", status=Status.PASS, message=message)
+
+
+def complete(facts: Facts) -> Iterable[Verdict]:
+    """Also always on: every planned step was recorded, once."""
+    if facts.trace is None or facts.problem is None or facts.trace.steps in (0, facts.problem.steps):
+        return
+    steps, planned = facts.trace.steps, facts.problem.steps
+    yield Verdict(
+        check="complete", status=Status.FAIL, reason="cut_short", observed=steps, expected=f"{planned} steps",
+        step=min(steps, planned), message=f"{steps} of {planned} steps were recorded, expected all of them",
+    )  # fmt: skip
+
+
+def first_nonfinite(trace: Trace) -> tuple[int, str, str, float] | None:
+    """Step, quantity, tensor and value of the first number that is not finite, in order of computation."""
+    quantities = (
+        ("weight norm", trace.weight_norm),
+        ("loss", trace.loss[:, None]),
+        ("gradient norm", trace.gradient_norm),
+        ("largest gradient", trace.gradient_largest),
+        ("clipped gradient norm", trace.clipped_norm),
+        ("learning rate", trace.learning_rate[:, None]),
+        ("update norm", trace.update_norm),
+    )
+    for step in range(trace.steps):
+        for what, values in quantities:
+            bad = np.flatnonzero(~np.isfinite(values[step]))
+            if len(bad):
+                tensor = "" if what in WITHOUT_TENSOR else trace.tensors[bad[0]]
+                return step, what, tensor, float(values[step, bad[0]])
+    return None
+
+
+def _nonfinite(where: str, value: float, step: int | None = None, tensor: str = "") -> Verdict:
+    at = "" if step is None else f" at step {step}"
+    return Verdict(
+        check="finite",
+        status=Status.FAIL,
+        reason="nonfinite",
+        observed=value,
+        expected="finite numbers",
+        step=step,
+        tensor=tensor,
+        message=f"{where} is {value}{at}, expected finite numbers",
+    )
+
+
+def _ask(check: Check, facts: Facts) -> Iterable[Verdict]:
+    try:
+        return _verdicts(check, facts)
+    except Exception as error:  # noqa: BLE001 - a broken check is an error, never a failed training
+        message = f"the check broke: {type(error).__name__}: {error}"
+        return (Verdict(check=check.name, status=Status.ERROR, reason="broken", message=message),)
+
+
+def _verdicts(check: Check, facts: Facts) -> Iterable[Verdict]:
+    verdicts = tuple(check.judge(facts))
+    if not verdicts or not all(isinstance(verdict, Verdict) for verdict in verdicts):
+        raise TypeError(f"expected verdicts, got {verdicts!r:.60}")
+    return verdicts
+
+
+def _summary(verdicts: tuple[Verdict, ...]) -> Judgement:
+    for status in (Status.FAIL, Status.ERROR):
+        bad = [verdict for verdict in verdicts if verdict.status is status]
+        if bad:
+            first = bad[0]
+            message = f"{first.check}: {first.message}"
+            return Judgement(status=status, reason=first.reason, message=message, verdicts=verdicts)
+    return Judgement(status=Status.PASS, reason="", message="", verdicts=verdicts)

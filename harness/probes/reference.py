@@ -1,0 +1,185 @@
+"""How far are losses and gradients from `numpy_float64` on the same problem, at default and at O(1) weights?
+
+At standard deviation 0.02 a missing 1/sqrt(d) changes logits by 0.0035 and hides below any tolerance; at
+weights whose logits are of order one it changes them by 4.6.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.backends.numpy_float64 import NumpyTrainer
+from harness.model import Array, Batch, Float64
+from harness.probes import Context, Probe
+from harness.problem import Problem
+from harness.trainer import Trainer
+
+WANTED_DEVIATION = 1.0
+CLOSE_ENOUGH = 1.3
+REFERENCE_CODE = (
+    "backends/numpy_float64.py",
+    "optimizers.py",
+    "schedules.py",
+    "training.py",
+    "probes/reference.py",
+)
+TRIES = 30
+
+
+class Reference(Probe):
+    """Trains the reference beside, and compares the gradients of the first batch at two scales of weights."""
+
+    def ask(self, context: Context) -> Mapping[str, Any]:
+        """loss_difference by step; gradients_default and gradients_scaled by tensor, both relative; scale.
+
+        forward_default, forward_scaled: on the first batch, the relative difference of the logits, the loss
+        over the reference's, and the gradient of all tensors projected on the reference's.
+        """
+        if context.reference:
+            raise NotImplementedError("this backend is the reference")
+        story = _reference_story(context.problem, context.cache)
+        default, scaled = self._differences(context, story.scale)
+        return {
+            "loss_difference": _relative(context.trace.loss, story.losses),
+            "gradients_default": default.gradients,
+            "gradients_scaled": scaled.gradients,
+            "forward_default": default.forward,
+            "forward_scaled": scaled.forward,
+            "scale": story.scale,
+            "reference_moved": story.moved,
+        }
+
+    def _differences(self, context: Context, scale: float) -> "tuple[_Differences, _Differences]":
+        batch, trainer, reference = context.problem.batches[0], context.build(), NumpyTrainer(context.problem)
+        try:
+            default = _differences(trainer, reference, batch)
+            trainer.load(_scaled(reference, scale))
+            return default, _differences(trainer, reference, batch)
+        finally:
+            trainer.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Differences:
+    """Relative distance of each tensor's gradient; numbers of the forward pass and of the whole gradient."""
+
+    gradients: dict[str, float]
+    forward: dict[str, float]
+
+
+def _differences(trainer: Trainer, reference: NumpyTrainer, batch: Batch) -> _Differences:
+    ours, theirs = trainer.gradients(batch), reference.gradients(batch)
+    forward = {
+        "logits": _spread(trainer.logits(batch.inputs), reference.logits(batch.inputs)),
+        "loss_ratio": trainer.loss(batch) / max(abs(reference.loss(batch)), 1e-300),
+        "gradient_ratio": _projection(ours, theirs),
+    }
+    return _Differences(gradients=_compare(ours, theirs), forward=forward)
+
+
+def _spread(ours: Array, theirs: Array) -> float:
+    """Largest difference of a logit, in standard deviations of the reference's logits."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    difference = np.abs(ours.astype(np.float64) - theirs).max()
+    return float(difference / max(float(np.std(theirs)), 1e-300))
+
+
+def _projection(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> float:
+    products = [np.vdot(ours[name].astype(np.float64), theirs[name]) for name in theirs if name in ours]
+    return float(sum(products) / max(sum(np.vdot(each, each) for each in theirs.values()), 1e-300))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Story:
+    """What the reference does with a problem: losses, whether a weight moved, the scale for O(1) logits."""
+
+    losses: list[float]
+    moved: bool
+    scale: float
+
+
+def _reference_story(problem: Problem, cache: Path | None) -> _Story:
+    path = None if cache is None else cache / f"reference-{problem.facts.digest}-{_code_digest()}.json"
+    if path is not None and path.exists():
+        return _Story(**json.loads(path.read_text()))
+    story = _tell(problem)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps({"losses": story.losses, "moved": story.moved, "scale": story.scale}))
+        draft.replace(path)
+    return story
+
+
+@functools.cache
+def _code_digest() -> str:
+    """Of all source that the reference's numbers come from: a change must not find yesterday's story."""
+    digest = hashlib.blake2b(np.__version__.encode(), digest_size=6)
+    root = Path(__file__).parent.parent
+    for path in sorted([*(root / "models").glob("*.py"), *(root / name for name in REFERENCE_CODE)]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _tell(problem: Problem) -> _Story:
+    scale = find_scale(NumpyTrainer(problem), problem.batches[0].inputs)
+    trainer = NumpyTrainer(problem)
+    losses = [trainer.step(batch) for batch in problem.batches]
+    moved = any(not np.array_equal(trainer.weights[name], problem.initial[name]) for name in trainer.names)
+    return _Story(losses=losses, moved=moved, scale=scale)
+
+
+def find_scale(trainer: NumpyTrainer, inputs: Array) -> float:
+    """The factor on all matrices at which the logits' standard deviation is about one; changes the trainer.
+
+    How steeply logits grow with the weights depends on the model. The search therefore goes by steps of four,
+    whose logarithm is halved at every turn.
+    """
+    scale, step, growing = 1.0, 4.0, None
+    for _ in range(TRIES):
+        deviation = float(np.std(trainer.logits(inputs)))
+        if not 0 < deviation < np.inf or 1 / CLOSE_ENOUGH < deviation / WANTED_DEVIATION < CLOSE_ENOUGH:
+            break
+        if growing not in (None, deviation < WANTED_DEVIATION):
+            step = step**0.5
+        growing = deviation < WANTED_DEVIATION
+        factor = step if growing else 1 / step
+        _scaled(trainer, factor)
+        scale *= factor
+    return scale
+
+
+def _scaled(trainer: NumpyTrainer, factor: float) -> Mapping[str, Array]:
+    for values in trainer.weights.values():
+        if values.ndim >= 2:
+            np.multiply(values, factor, out=values)
+    return trainer.parameters()
+
+
+def _relative(ours: Float64, theirs: list[float]) -> list[float]:
+    reference = np.asarray(theirs)[: len(ours)]
+    return [float(value) for value in np.abs(ours - reference) / np.maximum(np.abs(reference), 1e-300)]
+
+
+def _compare(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, float]:
+    """Relative L2 distance of each tensor. A gradient that one side lacks counts as zero there.
+
+    A tensor whose gradient is zero in theory (the bias of the attention keys) has only rounding in it. Its
+    distance is taken relative to 1e-3 of the largest gradient norm.
+    """
+    norms = {name: float(np.linalg.norm(values)) for name, values in theirs.items()}
+    largest = max(norms.values(), default=0.0)
+    scales = {name: norm if norm > 1e-10 * largest else 1e-3 * largest for name, norm in norms.items()}
+    return {name: _distance(ours.get(name), theirs[name]) / max(scales[name], 1e-300) for name in theirs}
+
+
+def _distance(ours: Array | None, theirs: Array) -> float:
+    return float(np.linalg.norm(theirs if ours is None else ours.astype(np.float64) - theirs))

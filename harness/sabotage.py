@@ -1,0 +1,191 @@
+"""Runs the sabotage: healthy trainings, the same ones broken in every way that applies, broken recordings.
+
+What a case says of each fault is held against what it should say. Beside it stands what the naive gate would
+have said: a loss drop of 30 %, finite numbers, a gradient norm within 1e-4 to 100.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.checks._common import start_and_end
+from harness.diagnoses import Diagnostician
+from harness.discover import get, working
+from harness.environment import checkout
+from harness.faults import Fault, TraceFault, TrainingFault
+from harness.judge import Judgement, judge
+from harness.matrix import Cell, Effect, Matrix
+from harness.model import Facts, Outcome, Status
+from harness.pipeline import new_id
+from harness.runner import Finished, Runner, Task
+from harness.spec import Case
+from harness.store import open_store
+
+NAMED_WITHIN = 2
+"""A fault counts as named when a right diagnosis is among the first so many."""
+NAIVE_DROP = 0.30
+NAIVE_NORM = (1e-4, 100.0)
+
+
+def sabotage(  # noqa: PLR0913 - the settings of one command
+    cases: Sequence[Case],
+    store_url: str,
+    *,
+    backends: Sequence[str] = (),
+    faults: Sequence[str] = (),
+    workers: int = 1,
+    on_end: Callable[[int, int], None] = lambda *_: None,
+) -> Matrix:
+    """Fill and record the matrix of faults and cases. on_end(number, of) hears of each training's end."""
+    began, started = time.monotonic(), time.time()
+    tasks, cells = plan(cases, backends, faults)
+    alarms: list[str] = []
+    fair: set[tuple[str, str]] = set()
+    with open_store(store_url) as store:
+        with closing(Runner(workers=workers, cache=Path("out/cache")).run(tasks)) as ends:
+            for number, finished in enumerate(ends, start=1):
+                cells += _cells(finished, faults, alarms, fair)
+                on_end(number, len(tasks))
+        matrix = Matrix(
+            id=new_id(started),
+            started=started,
+            seconds=time.monotonic() - began,
+            healthy_runs=sum(not task.fault for task in tasks),
+            alarms=tuple(alarms),
+            cells=tuple(sorted((_fairly(one, fair) for one in cells), key=_place)),
+            checkout=checkout("."),
+        )
+        store.add_matrix(matrix)
+    return matrix
+
+
+def promised(case: Case) -> set[str]:
+    """The faults that a case says it catches."""
+    known = working("faults")
+    return {name for name in known if not known[name].benign} if case.catches == "all" else set(case.catches)
+
+
+def plan(
+    cases: Sequence[Case], backends: Sequence[str], faults: Sequence[str]
+) -> tuple[list[Task], list[Cell]]:
+    """The trainings to run, healthy ones first, and the cells of faults that do not apply."""
+    chosen = [
+        (case, backend) for case in cases for backend in case.backends if not backends or backend in backends
+    ]
+    tasks = [Task(case=case, backend=backend) for case, backend in chosen]
+    idle = []
+    for case, backend in chosen:
+        for name in faults or working("faults"):
+            fault: Fault = get("faults", name)()
+            if not isinstance(fault, TrainingFault):
+                continue
+            why = not_here(fault, case, backend)
+            if why:
+                idle.append(_idle(case, backend, fault, why))
+            else:
+                tasks.append(Task(case=case, backend=backend, fault=name))
+    return tasks, idle
+
+
+def not_here(fault: Fault, case: Case, backend: str) -> str:
+    """Why a fault cannot be injected into a case on a backend; empty when it can."""
+    if fault.backends and backend not in fault.backends:
+        return f"only on {', '.join(fault.backends)}"
+    return fault.not_applicable(case)
+
+
+def cell(task: Task, facts: Facts, diagnosticians: Iterable[Diagnostician], seconds: float = 0.0) -> Cell:
+    """What the case said of a training that was broken on purpose."""
+    fault: Fault = get("faults", task.fault)()
+    judgement = judge(task.case.expectations(task.backend), facts, diagnosticians)
+    failed = tuple(dict.fromkeys(v.check for v in judgement.verdicts if v.status is Status.FAIL))
+    return Cell(
+        case=task.case.name,
+        backend=task.backend,
+        fault=fault.name,
+        area=fault.area,
+        effect=_effect(fault, judgement),
+        naive=naive_gate_fails(facts),
+        message=judgement.message,
+        checks=failed,
+        diagnoses=tuple(diagnosis.name for diagnosis in judgement.diagnoses),
+        seconds=seconds,
+    )
+
+
+def trace_cells(
+    task: Task, healthy: Facts, faults: Sequence[str], diagnosticians: Sequence[Diagnostician]
+) -> list[Cell]:
+    """Every trace fault on the recorded facts of a healthy run; costs no training."""
+    cells = []
+    for name in faults or working("faults"):
+        fault: Fault = get("faults", name)()
+        if not isinstance(fault, TraceFault):
+            continue
+        why = not_here(fault, task.case, task.backend)
+        try:
+            spoiled = None if why else fault.spoil(healthy)
+        except NotImplementedError as reason:
+            spoiled, why = None, str(reason)
+        broken = Task(case=task.case, backend=task.backend, fault=name)
+        if spoiled is None:
+            cells.append(_idle(task.case, task.backend, fault, why))
+        else:
+            cells.append(cell(broken, spoiled, diagnosticians))
+    return cells
+
+
+def naive_gate_fails(facts: Facts) -> bool:
+    """What nearly everybody checks: it ran, it is finite, the loss dropped, the gradient norm is sane."""
+    trace = facts.trace
+    if facts.outcome is not Outcome.COMPLETED or trace is None or trace.steps == 0:
+        return True
+    norms = np.sqrt((trace.clipped_norm**2).sum(axis=1))
+    if not (np.isfinite(trace.loss).all() and np.isfinite(norms).all()):
+        return True
+    start, end = start_and_end(trace, None)
+    sane = NAIVE_NORM[0] <= norms.min() and norms.max() <= NAIVE_NORM[1]
+    return not (sane and start - end >= NAIVE_DROP * abs(start))
+
+
+def _place(one: Cell) -> tuple[str, str, str, str]:
+    return one.area, one.fault, one.case, one.backend
+
+
+def _fairly(one: Cell, fair: set[tuple[str, str]]) -> Cell:
+    """A gate that fails the healthy training has caught nothing when it fails the broken one."""
+    return replace(one, naive=one.naive and (one.case, one.backend) in fair)
+
+
+def _cells(
+    finished: Finished, faults: Sequence[str], alarms: list[str], fair: set[tuple[str, str]]
+) -> list[Cell]:
+    task, diagnosticians = finished.task, [one() for one in working("diagnoses").values()]
+    if task.fault:
+        return [cell(task, finished.facts, diagnosticians, finished.seconds)]
+    if not naive_gate_fails(finished.facts):
+        fair.add((task.case.name, task.backend))
+    healthy = judge(task.case.expectations(task.backend), finished.facts, diagnosticians)
+    if healthy.status in (Status.FAIL, Status.ERROR):
+        alarms.append(f"{task.case.name} [{task.backend}] {healthy.message}")
+    return trace_cells(task, finished.facts, faults, diagnosticians) if healthy.status is Status.PASS else []
+
+
+def _effect(fault: Fault, judgement: Judgement) -> Effect:
+    if fault.benign:
+        return Effect.QUIET if judgement.status is Status.PASS else Effect.FALSE_ALARM
+    if judgement.status is Status.PASS:
+        return Effect.MISSED
+    first = {diagnosis.name for diagnosis in judgement.diagnoses[:NAMED_WITHIN]}
+    return Effect.NAMED if first & set(fault.named) else Effect.CAUGHT
+
+
+def _idle(case: Case, backend: str, fault: Fault, why: str) -> Cell:
+    return Cell(
+        case=case.name, backend=backend, fault=fault.name, area=fault.area, effect=Effect.NOT_APPLICABLE,
+        naive=False, message=why,
+    )  # fmt: skip

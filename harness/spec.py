@@ -1,0 +1,286 @@
+"""The words of a case file, as frozen types. `harness.cases` reads YAML into them; the fields are the keys.
+
+A mapping of one of several kinds (`model`, `data`, `optimizer`, `schedule`) is told apart by its first key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Lt
+
+from harness.kinds import ByKey, ByName
+from harness.units import Bytes, Finite, NonNegative, Positive, Seconds, Whole
+
+if TYPE_CHECKING:
+    from harness.checks import Check
+
+Count = Annotated[int, Whole(), Ge(1)]
+Seed = Annotated[int, Whole(), Ge(0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoder:
+    """A transformer decoder: pre-norm blocks of causal attention and a feed-forward network.
+
+    dropout: the share of each residual update that is set to zero in training, the rest scaled up to make
+    up for it.
+    """
+
+    vocab: Count
+    width: Count
+    layers: Count
+    heads: Count
+    kv_heads: Count | None = None
+    hidden: Count | None = None
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    norm_eps: Positive = 1e-5
+    activation: Literal["gelu", "swiglu"] = "gelu"
+    positions: Literal["none", "sinusoidal", "learned", "rotary"] = "sinusoidal"
+    rope_theta: Positive = 10_000.0
+    attention_output: bool = True
+    attention_bias: bool = False
+    mlp_bias: bool = True
+    final_norm: bool = True
+    tied: bool = True
+    init_std: Positive = 0.02
+    dropout: Annotated[float, Finite(), Ge(0), Lt(1)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be."""
+        if self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        if self.positions == "rotary" and (self.width // self.heads) % 2:
+            raise ValueError(f"rotary positions need an even head size, got {self.width // self.heads}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mlp:
+    """A multi-layer perceptron. Loss: mean squared error (regression) or cross entropy (classification)."""
+
+    inputs: Count
+    hidden: tuple[Count, ...]
+    outputs: Count
+    activation: Literal["relu", "gelu", "tanh"] = "gelu"
+    task: Literal["regression", "classification"] = "regression"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecoderModel:
+    """`model: {decoder: {...}}`."""
+
+    decoder: Decoder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MlpModel:
+    """`model: {mlp: {...}}`."""
+
+    mlp: Mlp
+
+
+Model = Annotated[DecoderModel | MlpModel, ByKey()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextData:
+    """Windows of a text file, shuffled anew each epoch.
+
+    text: the file, relative to the case's folder. stride: tokens between window starts (default: sequence).
+    """
+
+    text: str
+    tokenizer: Literal["characters", "bytes"] = "characters"
+    stride: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Markov:
+    """A first-order Markov chain over the vocabulary; rows are Dirichlet(concentration)."""
+
+    concentration: Positive = 0.1
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarkovData:
+    """`data: {markov: {...}}`: fresh samples at every step; entropies H0 and H1 are exact."""
+
+    markov: Markov
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """Random tokens, a separator, the same tokens again. Only the second half counts."""
+
+    separator: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyData:
+    """`data: {copy: {}}`: needs positions and attention; a Markov source does not."""
+
+    copy: Copy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Teacher:
+    """Targets of a random two-layer network of tanh plus normal noise (standard deviation)."""
+
+    noise: NonNegative = 0.1
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherData:
+    """`data: {teacher: {...}}` for regression."""
+
+    teacher: Teacher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clusters:
+    """One normal cluster a class; spread is the standard deviation around centres of unit variance."""
+
+    spread: Positive = 0.5
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClustersData:
+    """`data: {clusters: {...}}` for classification."""
+
+    clusters: Clusters
+
+
+Data = Annotated[TextData | MarkovData | CopyData | TeacherData | ClustersData, ByKey()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sgd:
+    """Stochastic gradient descent. weight_decay is added to the gradient of tensors with two or more axes."""
+
+    lr: NonNegative
+    momentum: Annotated[float, Finite(), Ge(0), Lt(1)] = 0.0
+    nesterov: bool = False
+    weight_decay: NonNegative = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no optimizer offers."""
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdamW:
+    """AdamW (Loshchilov and Hutter, 2019). weight_decay acts on tensors with two or more axes only."""
+
+    lr: NonNegative
+    betas: tuple[Annotated[float, Finite(), Ge(0), Lt(1)], Annotated[float, Finite(), Ge(0), Lt(1)]] = (
+        0.9,
+        0.999,
+    )
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SgdOptimizer:
+    """`optimizer: {sgd: {...}}`."""
+
+    sgd: Sgd
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdamWOptimizer:
+    """`optimizer: {adamw: {...}}`."""
+
+    adamw: AdamW
+
+
+Optimizer = Annotated[SgdOptimizer | AdamWOptimizer, ByKey()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How the learning rate moves: a linear warm-up, then `kind` down to `final` x the peak at the last step.
+
+    kind `constant` without warm-up is the default; `schedule: cosine`, or `schedule: {cosine: {warmup: 10}}`.
+    """
+
+    kind: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: Annotated[int, Whole(), Ge(0)] = 0
+    final: Annotated[float, Finite(), Ge(0), Lt(1)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse an end that a constant rate never reaches."""
+        if self.kind == "constant" and self.final:
+            raise ValueError("a constant schedule has no final share; use linear or cosine")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """How the model is trained.
+
+    sequence: tokens a sample. lengths: [shortest, longest] real tokens a sample, drawn evenly; the rest is
+    padding with target `IGNORE`. micro_batches: parts that a batch is split into; gradients are those of the
+    whole batch.
+    """
+
+    data: Data
+    steps: Count
+    optimizer: Optimizer
+    batch: Count = 1
+    sequence: Count = 1
+    micro_batches: Count = 1
+    lengths: tuple[Count, Count] | None = None
+    schedule: Annotated[Schedule, ByName()] = field(default_factory=Schedule)
+    clip_norm: Positive | None = None
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    seed: Seed = 0
+    threads: Count = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be split or padded."""
+        if self.batch % self.micro_batches:
+            raise ValueError(f"micro_batches ({self.micro_batches}) must divide batch ({self.batch})")
+        if self.lengths and not self.lengths[0] <= self.lengths[1] <= self.sequence:
+            raise ValueError(
+                f"lengths {list(self.lengths)} must rise and end at most at sequence ({self.sequence})"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """What should happen: model, config, backends, expectations, faults it must catch.
+
+    name: the file's stem, with `[key=value,...]` for the choices of a matrix. path: the file.
+    expect: checks by name. expect_on: for one backend, checks that are added or replace those of `expect`.
+    digest: of everything that changes the numbers or the judgement.
+    """
+
+    SCHEMA: ClassVar[int] = 1
+
+    name: str
+    path: Path
+    digest: str
+    revision: int
+    about: str
+    model: DecoderModel | MlpModel
+    config: Config
+    backends: tuple[str, ...]
+    expect: Mapping[str, "Check"]
+    expect_on: Mapping[str, Mapping[str, "Check"]] = field(default_factory=dict)
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    timeout: Seconds = 600.0
+    memory_limit: Bytes | None = None
+    catches: tuple[str, ...] | Literal["all"] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def expectations(self, backend: str) -> Mapping[str, "Check"]:
+        """The checks that hold on one backend, by name."""
+        return {**self.expect, **self.expect_on.get(backend, {})}

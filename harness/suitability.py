@@ -1,0 +1,88 @@
+"""Whether the parts of a case suit each other, asked before anything trains.
+
+Its data and its model, by the data's own rules; the tensors that its checks name and those of its model.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from harness import data
+from harness.checks import Check
+from harness.data import markov
+from harness.data.common import decoder_of, mlp_of
+from harness.documents import Mistake, Node
+from harness.model import HarnessError
+from harness.models import describe
+from harness.spec import Case, DecoderModel, MarkovData, TeacherData, TextData
+
+MOST_LAYERS = 10_000
+"""A model of more is not listed tensor by tensor; it would not fit anywhere."""
+MOST_NAMES = 6
+"""Tensors that a mistake lists when no name is near."""
+
+
+def unsuitable(case: Case, root: Node) -> list[Mistake]:
+    """What does not suit, at its place in the file; nothing when all does."""
+    return [*_refused_data(case, root), *_idle_patterns(case, root)]
+
+
+def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:
+    try:
+        _try_data(case)
+    except HarnessError as error:
+        key, _, text = str(error).removeprefix(f"{case.path}: ").partition(": ")
+        yield Mistake(_nearest(root, key.split(".")).start, f"{key}: {text}")
+
+
+def _idle_patterns(case: Case, root: Node) -> Iterator[Mistake]:
+    """Tensor patterns of checks that match no tensor of the model: nothing would be looked at."""
+    if isinstance(case.model, DecoderModel) and case.model.decoder.layers > MOST_LAYERS:
+        return
+    names = tuple(tensor.name for tensor in describe(case.model, case.config.sequence))
+    for keys, pattern in _patterns(case):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            text = f"{'.'.join(keys)}: matches no tensor; {_advice(pattern, names)}"
+            yield Mistake(_nearest(root, keys).start, text)
+
+
+def _advice(pattern: str, names: Sequence[str]) -> str:
+    near = get_close_matches(pattern, names, n=1)
+    return (
+        f"did you mean '{near[0]}'?"
+        if near
+        else f"the model has {', '.join(names[:MOST_NAMES])}{', ...' * (len(names) > MOST_NAMES)}"
+    )
+
+
+def _patterns(case: Case) -> Iterator[tuple[list[str], str]]:
+    """Every tensor pattern with the keys that lead to it."""
+    places: list[tuple[list[str], Mapping[str, Check]]] = [(["expect"], case.expect)]
+    places += [(["expect_on", backend], checks) for backend, checks in case.expect_on.items()]
+    for keys, checks in places:
+        for name, check in checks.items():
+            yield from (([*keys, name, pattern], pattern) for pattern in check.patterns)
+
+
+def _try_data(case: Case) -> None:
+    """Load as little of the data as their rules need; a chain or a teacher of full size takes its time."""
+    kind = case.config.data
+    if isinstance(kind, TeacherData):
+        mlp_of(case, "teacher", "regression")
+    elif isinstance(kind, MarkovData) and _chain_is_feasible(case):
+        decoder_of(case, "markov")
+    else:
+        batch = case.config.batch if isinstance(kind, TextData) else 1
+        data.load(replace(case, config=replace(case.config, steps=1, batch=batch, micro_batches=1)))
+
+
+def _chain_is_feasible(case: Case) -> bool:
+    return not isinstance(case.model, DecoderModel) or case.model.decoder.vocab <= markov.MOST_TOKENS
+
+
+def _nearest(root: Node, keys: list[str]) -> Node:
+    """The node that keys lead to, or the nearest above it that the file has."""
+    for key in keys:
+        root = root.mapping.get(key, root)
+    return root

@@ -1,0 +1,258 @@
+"""Runs one case on one backend inside an isolated process: from the case to the facts.
+
+Two trainings from the same start: the first is timed and nobody observes it; the second, on a fresh trainer,
+is recorded step by step. That they end in the same bits is what the `repeat` probe tells.
+"""
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from harness.backends import Backend
+from harness.codec import write_facts
+from harness.discover import get
+from harness.faults import TrainingFault
+from harness.measure import PhaseMemory, Progress, drop_caches, lift_memory_limit
+from harness.model import Answer, Facts, HarnessError, Measurement, Outcome, Trace
+from harness.optimizers import rule
+from harness.probes import Context
+from harness.problem import Problem, build_problem
+from harness.recorder import Observable, Recorder
+from harness.spec import Case
+from harness.trainer import Trainer
+
+WARM_UP_STEPS = 1
+"""Steps at the start of the timed training that do not count as steady."""
+OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "out of memory")
+"""What frameworks say in errors of their own kinds when there is no memory left."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a worker is told. scratch: a folder of its own; cache: shared, content-addressed.
+
+    fault: the name of a training fault to inject.
+    """
+
+    case: Case
+    backend: str
+    scratch: Path
+    cache: Path | None = None
+    fault: str = ""
+
+    @property
+    def facts_path(self) -> Path:
+        """Where the facts are left."""
+        return self.scratch / "facts"
+
+    @property
+    def progress_path(self) -> Path:
+        """Where the worker's standing can be read."""
+        return self.scratch / "progress"
+
+    @property
+    def log_path(self) -> Path:
+        """What the run printed."""
+        return self.scratch / "log"
+
+
+def main(job: Job) -> None:
+    """Entry point in the isolated process: leaves the facts, whatever happens short of a crash."""
+    progress = Progress(job.progress_path)
+    try:
+        facts = run(job, progress)
+    except Exception as error:  # noqa: BLE001 - whatever broke is reported, and the suite goes on
+        lift_memory_limit()
+        facts = _broken(job, error)
+    write_facts(job.facts_path, facts)
+
+
+def run(job: Job, progress: Progress) -> Facts:
+    """Train, observe and ask; the phases are those of `Facts.phase`."""
+    backend: Backend = get("backends", job.backend)()
+    environment = backend.configure(job.case.config)
+    problem, build = _injected(job.fault, build_problem(job.case), backend.build)
+    timed = _timed_training(build, problem, progress)
+    progress.enter("observe")
+    observed = build(problem)
+    try:
+        trace = _observed_training(observed, problem, progress)
+        progress.enter("probe")
+        context = Context(
+            problem=problem,
+            build=lambda other=problem: build(other),
+            observed=observed,
+            trace=trace,
+            losses=timed.losses,
+            weights_digest=timed.digest,
+            observed_digest=digest(observed),
+            reference=backend.reference,
+            scratch=job.scratch,
+            cache=job.cache,
+        )
+        answers = _ask(context, _probes_of(job))
+    finally:
+        observed.close()
+    progress.enter("done")
+    return Facts(
+        outcome=Outcome.COMPLETED,
+        phase="done",
+        problem=problem.facts,
+        parameters=timed.parameters,
+        trace=trace,
+        measurements={measurement.name: measurement for measurement in timed.measurements},
+        answers=answers,
+        environment=environment,
+    )
+
+
+Build = Callable[[Problem], Trainer]
+
+
+def _injected(fault: str, problem: Problem, build: Build) -> tuple[Problem, Build]:
+    """The problem and the way to build trainers, both broken by a training fault if one is named."""
+    if not fault:
+        return problem, build
+    spoiler: TrainingFault = get("faults", fault)()
+
+    def build_broken(problem: Problem) -> Trainer:
+        trainer = build(problem)
+        spoiler.spoil_trainer(trainer)
+        return trainer
+
+    return spoiler.spoil_problem(problem), build_broken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Timed:
+    losses: list[float]
+    digest: str
+    parameters: int
+    measurements: list[Measurement]
+
+
+def _timed_training(build: Build, problem: Problem, progress: Progress) -> _Timed:
+    progress.enter("build")
+    memory = PhaseMemory()
+    start = time.perf_counter()
+    trainer = build(problem)
+    startup = time.perf_counter() - start
+    memory.close("build")
+    try:
+        progress.enter("train")
+        losses, seconds = _train(trainer, problem, progress)
+        memory.close("train")
+        progress.enter("evaluate")
+        held_out = _held_out_loss(trainer, problem)
+        memory.close("evaluate")
+        measurements = [
+            Measurement(name="startup_time", value=startup, unit="s"),
+            Measurement(name="held_out_loss", value=held_out, unit=""),
+            *_step_measurements(seconds, problem),
+            *memory.measurements(),
+        ]
+        parameters = sum(values.size for values in trainer.parameters().values())
+        return _Timed(losses=losses, digest=digest(trainer), parameters=parameters, measurements=measurements)
+    finally:
+        trainer.close()
+        del trainer  # else its memory is freed later, and hides what the observed training takes
+        drop_caches()
+
+
+def _train(trainer: Trainer, problem: Problem, progress: Progress) -> tuple[list[float], list[float]]:
+    losses, seconds = [], []
+    for number, batch in enumerate(problem.batches):
+        progress.step(number)
+        start = time.perf_counter()
+        losses.append(trainer.step(batch))
+        seconds.append(time.perf_counter() - start)
+    return losses, seconds
+
+
+def _step_measurements(seconds: list[float], problem: Problem) -> Iterable[Measurement]:
+    steady = seconds[WARM_UP_STEPS:] or seconds
+    middle = float(np.median(steady))
+    yield Measurement(name="first_step_time", value=seconds[0], unit="s")
+    yield Measurement(name="step_time", value=middle, unit="s", samples=tuple(steady))
+    yield Measurement(name="throughput", value=problem.tokens_per_step / middle, unit="token/s")
+
+
+def _held_out_loss(trainer: Trainer, problem: Problem) -> float:
+    trainer.train(False)
+    try:
+        return trainer.loss(problem.held_out)
+    finally:
+        trainer.train()
+
+
+def _observed_training(trainer: Trainer, problem: Problem, progress: Progress) -> Trace:
+    recorder = Recorder(
+        trainer=cast("Observable", trainer),
+        matrices=[len(tensor.shape) >= 2 for tensor in problem.tensors],
+        rule=rule(problem.config.optimizer),
+        seed=problem.config.seed,
+        clips=problem.config.clip_norm is not None,
+    )
+    for number, batch in enumerate(problem.batches):
+        progress.step(number)
+        recorder.finish_step(trainer.step(batch, recorder))
+    return recorder.trace()
+
+
+def _probes_of(job: Job) -> list[str]:
+    checks = job.case.expectations(job.backend).values()
+    return list(dict.fromkeys(name for check in checks for name in check.probes))
+
+
+def _ask(context: Context, names: list[str]) -> Mapping[str, Answer]:
+    return {name: _ask_one(context, name) for name in names}
+
+
+def _ask_one(context: Context, name: str) -> Answer:
+    start = time.perf_counter()
+    try:
+        facts = get("probes", name)().ask(context)
+    except NotImplementedError as reason:
+        return Answer(skipped=str(reason), seconds=time.perf_counter() - start)
+    return Answer(facts=facts, seconds=time.perf_counter() - start)
+
+
+def digest(trainer: Trainer) -> str:
+    """A hash of all weights, bit by bit."""
+    state = hashlib.blake2b(digest_size=16)
+    for name, values in trainer.parameters().items():
+        state.update(name.encode())
+        state.update(np.ascontiguousarray(values).data)
+    return state.hexdigest()
+
+
+def _broken(job: Job, error: Exception) -> Facts:
+    standing = Progress.read(job.progress_path)
+    message = _one_line(error)
+    if not isinstance(error, HarnessError):
+        message = f"{message}, {standing.where(job.case.config.steps)}"
+    return Facts(
+        outcome=_outcome_of(error), phase=standing.phase, message=message, detail=traceback.format_exc()
+    )
+
+
+def _outcome_of(error: Exception) -> Outcome:
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+        return Outcome.OUT_OF_MEMORY
+    if isinstance(error, HarnessError) and error.exit_code == 2:
+        return Outcome.INVALID
+    return Outcome.BROKEN
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, HarnessError):
+        return text
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__

@@ -1,0 +1,76 @@
+"""The pages of the report, one file a page. Reads recorded runs, writes a folder that opens from disk.
+
+`render` writes `index.html`, a page a run and a page a case. The same history gives the same bytes; a page is
+rendered again only when its inputs or this code have changed.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from reports._files import Document, Folder
+from reports._site import Runs, Site
+
+__all__ = ["Document", "Page", "Runs", "Site", "pages", "render"]
+
+DRAWN = 120
+"""Sessions have a page for each of their runs, from the newest back, while these are at most so many."""
+
+
+class Page:
+    """Base of all pages: one kind of page. Its file's name is its name and that of its template."""
+
+    @property
+    def name(self) -> str:
+        """The name of the page's file, and of its template in `reports/templates`."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def documents(self, site: Site) -> Iterable[Document]:
+        """The files of this kind, each with what it depends on and how to get its content. Draws nothing."""
+        raise NotImplementedError
+
+
+def render(source: Runs, folder: Path, *, drawn: int = DRAWN) -> Path:
+    """Write the report and return the path of its index.
+
+    Args:
+        source: where the runs are; read once for light rows, and once for each run page that is drawn.
+        folder: where the site lies; made if missing. Pages of runs and cases that are gone are removed.
+        drawn: sessions have run pages, from the newest back, while these are not more; the newest always has.
+
+    Raises:
+        BrokenError: the folder cannot be written.
+    """
+    site = Site.read(source, drawn)
+    written = Folder(folder)
+    for page in pages():
+        for document in page.documents(site):
+            written.publish(page.name, document)
+    written.sweep()
+    return written.path / "index.html"
+
+
+@cache
+def pages() -> tuple[Page, ...]:
+    """One of each kind of page, by name. A file whose name begins with an underscore is a helper."""
+    package = importlib.import_module(__name__)
+    names = sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.ispkg)
+    return tuple(_page(importlib.import_module(f"{__name__}.{name}")) for name in names if name[0] != "_")
+
+
+def _page(module: ModuleType) -> Page:
+    own = [
+        value for value in vars(module).values() if _is_page(value) and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        raise TypeError(f"{module.__name__}: expected one public subclass of Page, found {len(own)}")
+    page: Page = own[0]()
+    return page
+
+
+def _is_page(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Page) and not value.__name__.startswith("_")

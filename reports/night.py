@@ -1,0 +1,208 @@
+"""The latest night: what is healthy, what is not and why, as a matrix of cases and backends."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.history import METRICS
+from harness.matrix import shares
+from harness.model import Diagnosis, Run, Status, Verdict
+from harness.units import show
+from reports import Document, Page, Site
+from reports._site import Night
+from reports._words import (
+    WORST_FIRST,
+    commit_of,
+    first_sentence,
+    headline,
+    machine_of,
+    overall,
+    shorten,
+    verdict_text,
+)
+
+REASON, CAUSE = 160, 120
+"""A cell's reason and cause are cut to so many characters; the list below the matrix has them whole."""
+SLOWEST, NIGHTS = 8, 14
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One run in the matrix: its page, its line of reason, and its first diagnosis in a sentence."""
+
+    run: Run
+    page: str
+    reason: str
+    cause: str
+    new: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A run that is not healthy, with all that is known about it.
+
+    lines: the checks that failed or broke with their sentences, or the reason when none was asked.
+    since: the oldest run of the streak. times: how long it is.
+    """
+
+    run: Run
+    page: str
+    lines: tuple[tuple[str, str], ...]
+    diagnoses: tuple[Diagnosis, ...]
+    since: Run
+    times: int
+
+
+class NightPage(Page):
+    """`index.html`."""
+
+    def documents(self, site: Site) -> Iterable[Document]:
+        """One file, also when nothing has run."""
+        shown = [_brief(run) for night in site.nights[:NIGHTS] for run in night.runs]
+        others = [(case, runs[0].id) for case, runs in site.cases.items()]
+        streaks = [(run.id, len(site.streak(run))) for night in site.nights[:1] for run in night.runs]
+        count = sum(len(night.runs) for night in site.nights)
+        missing = [night.missing for night in site.nights[:1]]
+        inputs = (shown, others, streaks, sorted(site.drawn), count, missing, site.matrix)
+        yield Document(path="index.html", inputs=inputs, content=lambda: _content(site))
+
+
+def _brief(run: Run) -> tuple[object, ...]:
+    """What this page shows of a run."""
+    times = [METRICS[name].read(run) for name in ("step_time", "startup_time", "loss_drop")]
+    judged = (run.status, run.reason, run.message, run.verdicts, run.diagnoses, run.facts.detail)
+    return (
+        run.id,
+        run.session,
+        run.case,
+        run.backend,
+        run.started,
+        run.seconds,
+        *judged,
+        *times,
+        run.environment,
+    )
+
+
+def _content(site: Site) -> Mapping[str, Any]:
+    night = site.nights[0] if site.nights else None
+    runs = night.runs if night else ()
+    case_pages = {case: site.case_page(case) for case in sorted(site.cases)}
+    return {
+        "night": night,
+        "status": overall(runs),
+        "headline": headline(runs),
+        "commits": sorted({commit_of(run) for run in runs}),
+        "machines": sorted({machine_of(run) for run in runs}),
+        "backends": _columns(runs),
+        "rows": _matrix(site, runs),
+        "failing": _troubles(site, runs, Status.FAIL),
+        "errors": _troubles(site, runs, Status.ERROR),
+        "news": _news(site, runs),
+        "power": shares(site.matrix) if site.matrix else None,
+        "times": _times(site, runs),
+        "nights": [_past(older) for older in site.nights[1:NIGHTS]],
+        "case_pages": case_pages,
+        "others": _others(site, {run.case for run in runs}),
+        "kept": sum(len(night.runs) for night in site.nights),
+        "sessions": len(site.nights),
+        "drawn": len(site.drawn),
+    }
+
+
+def _matrix(site: Site, runs: Iterable[Run]) -> dict[str, dict[str, Cell]]:
+    """Cells by case and backend. Of several runs of one cell the newest counts."""
+    rows: dict[str, dict[str, Cell]] = {}
+    for run in sorted(runs, key=lambda run: (run.case, run.started, run.id)):
+        rows.setdefault(run.case, {})[run.backend] = _cell(site, run)
+    return rows
+
+
+def _columns(runs: Iterable[Run]) -> list[str]:
+    """Backends, the one that most cases use first: on a narrow screen it is the one in sight."""
+    count = Counter(run.backend for run in runs)
+    return sorted(count, key=lambda backend: (-count[backend], backend))
+
+
+def _cell(site: Site, run: Run) -> Cell:
+    before = site.before(run)
+    return Cell(
+        run=run,
+        page=site.run_page(run),
+        reason=shorten(_reason(run), REASON),
+        cause=shorten(first_sentence(run.diagnoses[0].cause), CAUSE) if run.diagnoses else "",
+        new=run.status in (Status.FAIL, Status.ERROR) and before is not None and before.status is Status.PASS,
+    )
+
+
+def _reason(run: Run) -> str:
+    """Why a run is not healthy, in one line; for a healthy one, how far its loss fell."""
+    if run.status is Status.PASS:
+        drop = METRICS["loss_drop"].read(run)
+        return "" if drop is None else f"loss {'rose' if drop < 0 else 'fell'} {show(abs(drop), '%')}"
+    return run.message or run.reason.replace("_", " ")
+
+
+def _troubles(site: Site, runs: Iterable[Run], status: Status) -> list[Trouble]:
+    return [_trouble(site, run) for run in runs if run.status is status]
+
+
+def _trouble(site: Site, run: Run) -> Trouble:
+    streak = site.streak(run)
+    lines = [(verdict.check, verdict_text(verdict)) for verdict in _bad(run.verdicts)]
+    whole = (run.reason.replace("_", " ") or str(run.status), run.message or str(run.facts.outcome))
+    return Trouble(
+        run=run,
+        page=site.run_page(run),
+        lines=tuple(lines or [whole]),
+        diagnoses=run.diagnoses,
+        since=streak[-1],
+        times=len(streak),
+    )
+
+
+def _bad(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    bad = [verdict for verdict in verdicts if verdict.status in (Status.FAIL, Status.ERROR)]
+    return sorted(bad, key=lambda verdict: WORST_FIRST.index(verdict.status))
+
+
+def _news(site: Site, runs: Iterable[Run]) -> str:
+    """What changed since each cell's run before, in a sentence; empty on a first night."""
+    pairs = [(run, before) for run in runs if run.status is not Status.SKIP and (before := site.before(run))]
+    if not pairs:
+        return ""
+    worse = sum(run.status is not Status.PASS and before.status is Status.PASS for run, before in pairs)
+    better = sum(run.status is Status.PASS and before.status is not Status.PASS for run, before in pairs)
+    parts = [f"{worse} newly unhealthy"] * (worse > 0) + [f"{better} healthy again"] * (better > 0)
+    return f"Since the run before: {', '.join(parts) or 'no change'}."
+
+
+def _times(site: Site, runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """The slowest runs of the night with the times that they recorded."""
+    slowest = sorted(runs, key=lambda run: (-run.seconds, run.id))[:SLOWEST]
+    names = ("startup_time", "step_time")
+    return [
+        {
+            "run": run,
+            "page": site.run_page(run),
+            **{name: METRICS[name].read(run) for name in names},
+        }
+        for run in slowest
+        if run.status is not Status.SKIP
+    ]
+
+
+def _past(night: Night) -> dict[str, Any]:
+    return {
+        "night": night,
+        "status": overall(night.runs),
+        "headline": headline(night.runs),
+        "commits": sorted({commit_of(run) for run in night.runs}),
+    }
+
+
+def _others(site: Site, tonight: set[str]) -> list[Run]:
+    """The newest run of each cell whose case was not asked this time."""
+    newest = [runs[0] for (case, _), runs in site.cells.items() if case not in tonight]
+    return sorted(newest, key=lambda run: (run.case, run.backend))

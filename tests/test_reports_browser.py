@@ -1,0 +1,166 @@
+"""The report in a real browser: telephones, dark mode, no network, no errors."""
+
+import re
+import shutil
+
+import nights
+import pytest
+from pages import two_nights
+
+import reports
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="needs chromium and chromedriver",
+    ),
+]
+OPTIONS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    reports.render(nights.History(two_nights()), folder, drawn=9)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    selenium = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = selenium.ChromeOptions()
+    for option in [*OPTIONS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(option)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = selenium.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def shown(browser, path, width=1280, scheme="light"):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(path.as_uri())
+    return browser
+
+
+def pages(site):
+    chosen = [
+        nights.stuck(1, night=1),
+        nights.timed_out(3, night=1),
+        nights.deep(5, night=1),
+        nights.one_step(6, night=1),
+    ]
+    runs = [site / "runs" / f"{run.id}.html" for run in chosen]
+    return [site / "index.html", *sorted((site / "cases").iterdir()), *runs]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_scrolls_sideways(browser, site, width):
+    for path in pages(site):
+        wide = shown(browser, path, width).execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, path
+
+
+def test_nothing_is_requested_but_the_page_itself(browser, site):
+    browser.get_log("performance")
+    for path in pages(site):
+        shown(browser, path)
+    requests = set()
+    for entry in browser.get_log("performance"):
+        if '"Network.requestWillBeSent"' in entry["message"]:
+            requests |= set(re.findall(r'"request":\{.*?"url":"([^"]*)"', entry["message"]))
+    assert {url for url in requests if not url.startswith("data:")} == {path.as_uri() for path in pages(site)}
+
+
+def test_the_console_stays_silent(browser, site):
+    browser.get_log("browser")
+    for path in pages(site):
+        shown(browser, path)
+    assert browser.get_log("browser") == []
+
+
+def test_the_first_column_of_the_matrix_stays_in_sight(browser, site):
+    shown(browser, site / "index.html", 360)
+    left = browser.execute_script(
+        "const table = document.querySelector('table.matrix'); table.parentElement.scrollLeft = 200;"
+        "return [table.parentElement.scrollLeft,"
+        " table.querySelector('tbody th').getBoundingClientRect().left,"
+        " table.parentElement.getBoundingClientRect().left]"
+    )
+    assert left[0] == 200
+    assert left[1] - left[2] == pytest.approx(1, abs=1)
+
+
+COLOURS = """
+const style = (selector, name) => getComputedStyle(document.querySelector(selector))[name];
+return [style('body', 'backgroundColor'), style('body', 'color'), style('#loss svg text', 'fill'),
+        style('td .badge.fail', 'color')]
+"""
+
+
+def test_dark_mode_reaches_page_and_figures(browser, site):
+    path = site / "runs" / f"{nights.stuck(1, night=1).id}.html"
+    light = shown(browser, path, scheme="light").execute_script(COLOURS)
+    dark = shown(browser, path, scheme="dark").execute_script(COLOURS)
+    assert light[:2] == ["rgb(251, 251, 250)", "rgb(27, 31, 36)"]
+    assert dark[:2] == ["rgb(20, 23, 27)", "rgb(230, 233, 237)"]
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+
+
+def test_figures_stand_inside_their_frames(browser, site):
+    shown(browser, site / "runs" / f"{nights.a_run(0, night=1).id}.html", 360)
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('.figure:not(.wide) svg')].map(svg =>"
+        " [svg.getBoundingClientRect().width, svg.parentElement.clientWidth])"
+    )
+    assert len(widths) == 3
+    assert all(0 < drawn <= frame for drawn, frame in widths)
+
+
+def test_no_text_of_a_figure_is_cut_off(browser, site):
+    for path in pages(site):
+        shown(browser, path)
+        cut = browser.execute_script(
+            "return [...document.querySelectorAll('.figure svg')].flatMap(svg => {"
+            " const frame = svg.getBoundingClientRect();"
+            " return [...svg.querySelectorAll('text')].filter(text => {"
+            "  const box = text.getBoundingClientRect();"
+            "  return box.left < frame.left - 1 || box.right > frame.right + 1"
+            "   || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;"
+            " }).map(text => text.textContent)})"
+        )
+        assert cut == [], path
+
+
+def test_the_skip_link_appears_with_the_first_tab(browser, site):
+    from selenium.webdriver.common.keys import Keys
+
+    shown(browser, site / "index.html")
+    browser.find_element("tag name", "body").send_keys(Keys.TAB)
+    link = browser.switch_to.active_element
+    assert link.text == "Skip to the content"
+    assert link.rect["x"] >= 0
+
+
+def test_every_control_and_picture_has_a_name_for_a_screen_reader(browser, site):
+    for path in pages(site):
+        shown(browser, path)
+        tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        wanted = {"link", "image", "region", "table", "navigation"}
+        nameless = [
+            node["role"]["value"]
+            for node in tree
+            if not node.get("ignored") and node.get("role", {}).get("value") in wanted
+            and not node.get("name", {}).get("value")
+        ]  # fmt: skip
+        assert nameless == [], path
