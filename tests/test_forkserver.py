@@ -291,6 +291,6 @@ def test_an_interrupt_reaches_the_owner_alone(owner, tmp_path):
     assert content(tmp_path / "interrupted") == ["yes"]
     assert all(map(alive, pids))
     assert {os.getpgid(pid) for pid in pids}.isdisjoint({owner.pid})
-    os.killpg(pids[0], signal.SIGTERM)
+    os.killpg(os.getpgid(pids[0]), signal.SIGTERM)
     assert content(tmp_path / "ended", 3) == ["None", signal.SIGTERM, 0]
     assert owner.wait() == 0
