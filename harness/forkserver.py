@@ -10,9 +10,9 @@ children die with it, and the owner kills what is left of the session.
 import contextlib
 import faulthandler
 import gc
-import importlib
 import os
 import pickle
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -57,7 +57,7 @@ class Ended:
 class ForkServer:
     """The owner's side. Use as a context manager.
 
-    preload: modules that the server imports before its first fork; those that are missing are passed over.
+    preload: a `module` to import, or a `module:function` to call, before the first fork; none has to exist.
     """
 
     def __init__(self, preload: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
@@ -238,8 +238,7 @@ def _live(launch: Launch, server: int, close: Callable[[], None]) -> NoReturn:
         faulthandler.enable()
         if launch.memory is not None:
             limit_memory(launch.memory)
-        module, _, function = launch.target.partition(":")
-        getattr(importlib.import_module(module), function)(pickle.loads(launch.argument))  # noqa: S301 - our owner's
+        pkgutil.resolve_name(launch.target)(pickle.loads(launch.argument))  # noqa: S301 - our owner's
         code = 0
     except SystemExit as leaving:
         code = _exit_code(leaving.code)
@@ -277,7 +276,9 @@ def _serve(descriptor: int, preload: Sequence[str]) -> None:
     for name in preload:
         # Importing early is for speed alone: the job that needs a broken module meets the error itself.
         with contextlib.suppress(Exception):
-            importlib.import_module(name)
+            found = pkgutil.resolve_name(name)
+            if ":" in name:
+                found()
     # A collection in a child would touch, and so copy, every page that the imports filled.
     gc.collect()
     gc.freeze()

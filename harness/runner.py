@@ -160,9 +160,8 @@ def preload_for(tasks: Sequence[Task] | deque[Task]) -> list[str]:
     backends = [get("backends", name) for name in dict.fromkeys(task.backend for task in tasks)]
     ours = [cls.__module__ for kind in ("checks", "probes") for cls in working(kind).values()]
     ours += [backend.__module__ for backend in backends]
-    return list(
-        dict.fromkeys(["harness.worker", *ours, *(name for backend in backends for name in backend.preload)])
-    )
+    theirs = [name for backend in backends for name in backend.preload]
+    return list(dict.fromkeys(["harness.worker:prepare", *ours, *theirs]))
 
 
 def impossible(task: Task) -> tuple[str, Outcome] | None:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from harness.backends import Backend
 from harness.codec import write_facts
-from harness.discover import get
+from harness.discover import get, plugins
 from harness.faults import TrainingFault
 from harness.measure import PhaseMemory, Progress, drop_caches, lift_memory_limit
 from harness.model import Answer, Facts, HarnessError, Measurement, Outcome, Trace
@@ -60,6 +61,18 @@ class Job:
     def log_path(self) -> Path:
         """What the run printed."""
         return self.scratch / "log"
+
+
+def prepare() -> None:
+    """Do once what every run would do first; the fork server calls it before it forks.
+
+    Plugins are looked up, and modules loaded that are otherwise imported when first used: the reference
+    model's, and the one that NumPy's median asks for masked arrays.
+    """
+    for kind in ("backends", "probes"):
+        plugins(kind)
+    for name in ("harness.models.decoder_numpy", "harness.models.mlp_numpy", "numpy.ma"):
+        import_module(name)
 
 
 def main(job: Job) -> None:

@@ -285,7 +285,7 @@ class TestBefore:
 
     def test_modules_to_import_once(self):
         modules = preload_for([task("heals"), task("poisons"), task("heals")])
-        assert modules[0] == "harness.worker"
+        assert modules[0] == "harness.worker:prepare"
         assert len(modules) == len(set(modules))
         assert {"sick_backends.heals", "sick_backends._poison", "harness.probes.repeat"} <= set(modules)
         assert "torch" not in modules

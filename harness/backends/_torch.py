@@ -20,7 +20,9 @@ class TorchTrainer(LoopTrainer):
         super().__init__(problem)
         dtype: torch.dtype = getattr(torch, problem.config.dtype)
         self.epsilon = float(torch.finfo(dtype).eps)
-        torch.manual_seed(problem.config.seed)  # so that every fresh trainer draws the same masks
+        # So that every fresh trainer draws the same masks. `torch.manual_seed` would also format a stack
+        # trace, for a CUDA that may start later: a millisecond a trainer.
+        torch.default_generator.manual_seed(problem.config.seed)
         self.model = torch_model(problem.model, problem.config.sequence)
         self.tensors = {
             name: torch.from_numpy(problem.initial[name]).to(dtype, copy=True).requires_grad_()

@@ -14,7 +14,13 @@ class TorchEager(Backend):
 
     packages: ClassVar[Mapping[str, str]] = {"torch": "torch>=2.9"}
     # torch.optim imports torch._dynamo at its first step: a second a run, unless the server has done it.
-    preload: ClassVar[tuple[str, ...]] = ("torch", "torch._dynamo", "harness.models.decoder_torch")
+    preload: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "torch._dynamo",
+        "harness.backends._torch",
+        "harness.models.decoder_torch",
+        "harness.models.mlp_torch",
+    )
 
     def configure(self, config: Config) -> Mapping[str, Any]:
         """Set threads, seeds and deterministic algorithms."""
