@@ -25,6 +25,7 @@ from harness.runner import Finished, Runner, Task
 from harness.spec import Case
 from harness.store import open_store
 
+Choice = Callable[[Case], Sequence[str]]
 NAMED_WITHIN = 2
 """A fault counts as named when a right diagnosis is among the first so many."""
 NAIVE_DROP = 0.30
@@ -36,19 +37,22 @@ def sabotage(  # noqa: PLR0913 - the settings of one command
     store_url: str,
     *,
     backends: Sequence[str] = (),
-    faults: Sequence[str] = (),
+    faults_of: Choice = lambda _: every_fault(),
     workers: int = 1,
     on_end: Callable[[int, int], None] = lambda *_: None,
 ) -> Matrix:
-    """Fill and record the matrix of faults and cases. on_end(number, of) hears of each training's end."""
+    """Fill and record the matrix of faults and cases. on_end(number, of) hears of each training's end.
+
+    faults_of: the faults to try on a case; a case of which none is asked is not run at all.
+    """
     began, started = time.monotonic(), time.time()
-    tasks, cells = plan(cases, backends, faults)
+    tasks, cells = plan(cases, backends, faults_of)
     alarms: list[str] = []
     fair: set[tuple[str, str]] = set()
     with open_store(store_url) as store:
         with closing(Runner(workers=workers, cache=Path("out/cache")).run(tasks)) as ends:
             for number, finished in enumerate(ends, start=1):
-                cells += _cells(finished, faults, alarms, fair)
+                cells += _cells(finished, faults_of(finished.task.case), alarms, fair)
                 on_end(number, len(tasks))
         matrix = Matrix(
             id=new_id(started),
@@ -63,23 +67,30 @@ def sabotage(  # noqa: PLR0913 - the settings of one command
     return matrix
 
 
-def promised(case: Case) -> set[str]:
-    """The faults that a case says it catches."""
+def every_fault() -> list[str]:
+    """The names of all faults that load, benign variants included."""
+    return list(working("faults"))
+
+
+def promised(case: Case) -> list[str]:
+    """The faults that a case says it catches, in order of their names."""
     known = working("faults")
-    return {name for name in known if not known[name].benign} if case.catches == "all" else set(case.catches)
+    every = [name for name in known if not known[name].benign]
+    return every if case.catches == "all" else sorted(case.catches)
 
 
-def plan(
-    cases: Sequence[Case], backends: Sequence[str], faults: Sequence[str]
-) -> tuple[list[Task], list[Cell]]:
+def plan(cases: Sequence[Case], backends: Sequence[str], faults_of: Choice) -> tuple[list[Task], list[Cell]]:
     """The trainings to run, healthy ones first, and the cells of faults that do not apply."""
     chosen = [
-        (case, backend) for case in cases for backend in case.backends if not backends or backend in backends
+        (case, backend)
+        for case in cases
+        for backend in case.backends
+        if faults_of(case) and (not backends or backend in backends)
     ]
     tasks = [Task(case=case, backend=backend) for case, backend in chosen]
     idle = []
     for case, backend in chosen:
-        for name in faults or working("faults"):
+        for name in faults_of(case):
             fault: Fault = get("faults", name)()
             if not isinstance(fault, TrainingFault):
                 continue
@@ -122,7 +133,7 @@ def trace_cells(
 ) -> list[Cell]:
     """Every trace fault on the recorded facts of a healthy run; costs no training."""
     cells = []
-    for name in faults or working("faults"):
+    for name in faults:
         fault: Fault = get("faults", name)()
         if not isinstance(fault, TraceFault):
             continue

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from harness.backends import Backend
 from harness.codec import write_facts
@@ -89,6 +90,8 @@ def main(job: Job) -> None:
 def run(job: Job, progress: Progress) -> Facts:
     """Train, observe and ask; the phases are those of `Facts.phase`."""
     backend: Backend = get("backends", job.backend)()
+    # NumPy serves probes beside every framework: its threads, too, are no more than the case asks for.
+    threadpool_limits(job.case.config.threads, user_api="blas")
     environment = backend.configure(job.case.config)
     problem, build = _injected(job.fault, build_problem(job.case), backend.build)
     timed = _timed_training(build, problem, progress)

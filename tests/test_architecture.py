@@ -48,12 +48,13 @@ TABLE = {
     "harness.recorder": "model optimizers reductions | numpy",
     "harness.measure": "model | psutil",
     "harness.backends": "model trainer problem spec",
-    "harness.backends.numpy_float64": "model models optimizers problem spec training | numpy threadpoolctl",
+    "harness.backends.numpy_float64": "model models optimizers problem spec training | numpy",
     "harness.backends._torch": "model models problem spec training | torch",
     "harness.backends.torch_eager": "model problem spec trainer | torch",
     "harness.probes": "backends model problem spec trainer training | numpy",
     "harness.worker": (
-        "backends codec discover faults measure model optimizers probes problem recorder spec trainer | numpy"
+        "backends codec discover faults measure model optimizers probes problem recorder spec trainer"
+        " | numpy threadpoolctl"
     ),
     # Isolation.
     "harness.processes": " | psutil",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from harness.backends import Backend
 from harness.model import Array, Batch, Float64
@@ -28,8 +27,7 @@ class NumpyFloat64(Backend):
         return ""
 
     def configure(self, config: Config) -> Mapping[str, Any]:
-        """Limit the threads of NumPy's BLAS."""
-        threadpool_limits(config.threads)
+        """Nothing to set: the worker limits the threads of NumPy's BLAS."""
         return {"device": "cpu", "threads": config.threads, "dtype": "float64"}
 
     def build(self, problem: Problem) -> "NumpyTrainer":

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from harness.spec import Case
 
 Names = list[str] | None
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the last interrupted run of the same plan.")
+]
+Sabotage = Annotated[
+    bool, typer.Option("--sabotage", help="Afterwards break the cases by the faults that they `catches`.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would run.")]
+Report = Annotated[
+    bool, typer.Option("--report", help="Render out/site afterwards, whatever came of the run.")
+]
 
 
 def run(  # noqa: PLR0913, PLR0917 - options of a command
@@ -34,13 +44,10 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     backend: Annotated[Names, typer.Option(help="Run on this backend only; may be repeated.")] = None,
     tag: Annotated[Names, typer.Option(help="Run cases with this tag only; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the last interrupted run of the same plan.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run.")] = False,
-    report: Annotated[
-        bool, typer.Option("--report", help="Render out/site afterwards, whatever came of the run.")
-    ] = False,
+    resume: Resume = False,
+    sabotage: Sabotage = False,
+    dry_run: DryRun = False,
+    report: Report = False,
     store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
 ) -> int:
@@ -64,9 +71,12 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
         )
     say(f"{_summary(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
     write_json(json_file, _as_json(done.runs))
+    code = done.exit_code
+    if sabotage:
+        code = _sabotaged(cases, backend or [], store, workers, say) or code
     if report:
         say(f"report: {_render(store)}")
-    return done.exit_code
+    return code
 
 
 def select(paths: list[Path], tags: Sequence[str], backends: Sequence[str]) -> "list[Case]":
@@ -124,6 +134,17 @@ def _as_json(runs: "Sequence[Run]") -> object:
     from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
 
     return runs_to_json(runs)
+
+
+def _sabotaged(
+    cases: "Sequence[Case]", backends: Sequence[str], store: str, workers: int, say: Callable[[str], None]
+) -> int:
+    from harness.cli.sabotage import exit_code, filled  # noqa: PLC0415 - heavy
+    from harness.sabotage import promised  # noqa: PLC0415 - heavy
+
+    if not any(map(promised, cases)):
+        return 0
+    return exit_code(*filled(cases, promised, store=store, backends=backends, workers=workers, say=say))
 
 
 def _render(store: str) -> Path:

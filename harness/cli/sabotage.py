@@ -9,6 +9,7 @@ from harness.cli._options import DEFAULT_STORE, JsonFile, Paths, Store, paths_or
 
 if TYPE_CHECKING:
     from harness.matrix import Cell, Matrix, Shares
+    from harness.sabotage import Choice
     from harness.spec import Case
 
 MARKS = {
@@ -28,32 +29,71 @@ def sabotage(  # noqa: PLR0913, PLR0917 - options of a command
     backend: Annotated[Names, typer.Option(help="Only on this backend; may be repeated.")] = None,
     tag: Annotated[Names, typer.Option(help="Only cases with this tag; may be repeated.")] = None,
     fault: Annotated[Names, typer.Option(help="Only this fault; may be repeated.")] = None,
+    promised: Annotated[
+        bool, typer.Option("--promised", help="Only the faults that a case `catches`.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
     store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
 ) -> int:
     """Break trainings on purpose; exit 1 if a case misses a fault it `catches` or raises a false alarm."""
-    from harness.cli._screen import Screen  # noqa: PLC0415 - only this command needs it
     from harness.cli.run import select  # noqa: PLC0415 - only this command needs it
-    from harness.discover import plugins, suggest  # noqa: PLC0415 - heavy
+
+    cases = select(paths_or_default(paths), tag or [], backend or [])
+    chosen, say = _choice(fault or [], promised=promised), speaker(json_file)
+    matrix, unmet = filled(cases, chosen, store=store, backends=backend or [], workers=workers, say=say)
+    write_json(json_file, _as_json(matrix, cases, unmet))
+    return exit_code(matrix, unmet)
+
+
+def exit_code(matrix: "Matrix", unmet: "Sequence[Cell]") -> int:
+    """1 where a promise was broken or a healthy training accused."""
+    return 1 if unmet or matrix.alarms else 0
+
+
+def filled(  # noqa: PLR0913 - the options of a command
+    cases: "Sequence[Case]",
+    faults_of: "Choice",
+    *,
+    store: str,
+    backends: Sequence[str],
+    workers: int,
+    say: Callable[[str], None],
+) -> "tuple[Matrix, list[Cell]]":
+    """Fill the matrix of these cases and faults, and show it; with the cells that break a case's promise.
+
+    Raises:
+        HarnessError: there is no fault to try.
+    """
+    from harness.cli._screen import Screen  # noqa: PLC0415 - only this command needs it
     from harness.matrix import unmet  # noqa: PLC0415 - heavy
     from harness.model import HarnessError  # noqa: PLC0415 - heavy
     from harness.sabotage import plan, promised  # noqa: PLC0415 - heavy
     from harness.sabotage import sabotage as fill  # noqa: PLC0415 - heavy
 
-    for name in fault or []:
-        if name not in plugins("faults"):
-            raise HarnessError(f"--fault: unknown name '{name}'{suggest(name, plugins('faults'))}")
-    cases = select(paths_or_default(paths), tag or [], backend or [])
-    tasks, _ = plan(cases, backend or [], fault or [])
-    with Screen(len(tasks), workers, speaker(json_file)) as screen:
+    tasks, _ = plan(cases, backends, faults_of)
+    if not tasks:
+        raise HarnessError("--promised: none of the chosen cases says what it `catches`")
+    with Screen(len(tasks), workers, say) as screen:
         matrix = fill(
-            cases, store, backends=backend or [], faults=fault or [], workers=workers, on_end=screen.advance
+            cases, store, backends=backends, faults_of=faults_of, workers=workers, on_end=screen.advance
         )
     broken = [cell for case in cases for cell in unmet(case.name, promised(case), matrix.cells)]
-    _show(matrix, broken, speaker(json_file))
-    write_json(json_file, _as_json(matrix, cases, broken))
-    return 1 if broken or matrix.alarms else 0
+    _show(matrix, broken, say)
+    return matrix, broken
+
+
+def _choice(faults: Sequence[str], *, promised: bool) -> "Choice":
+    from harness.discover import plugins, suggest  # noqa: PLC0415 - heavy
+    from harness.model import HarnessError  # noqa: PLC0415 - heavy
+    from harness.sabotage import every_fault  # noqa: PLC0415 - heavy
+    from harness.sabotage import promised as promised_by  # noqa: PLC0415 - heavy
+
+    for name in faults:
+        if name not in plugins("faults"):
+            raise HarnessError(f"--fault: unknown name '{name}'{suggest(name, plugins('faults'))}")
+    asked = faults or every_fault()
+    return lambda case: [name for name in (promised_by(case) if promised else asked) if name in asked]
 
 
 def _show(matrix: "Matrix", broken: "Sequence[Cell]", say: Callable[[str], None]) -> None:
