@@ -752,8 +752,11 @@ def test_deterministic_passes():
     [(3, False, "the loss of step 3"), (3, True, "the loss of step 3"), (None, False, "the final weights")],
 )
 def test_deterministic_fails_where_bits_differ(step, equal, where):
+    losses = healthy_trace().loss.copy()
+    if step is not None:
+        losses[step] = np.nextafter(losses[step], 0)
     verdict = only(
-        Deterministic(required=True), answering("repeat", first_different_step=step, weights_equal=equal)
+        Deterministic(required=True), answering("repeat", losses=losses.tolist(), weights_equal=equal)
     )
     message = f"two trainings from the same problem differ in {where}, expected the same bits"
     assert failure(verdict, reason="nondeterministic", step=step, message=message)

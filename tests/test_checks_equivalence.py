@@ -368,29 +368,42 @@ def timed(samples, value=None):
     return healthy_facts(measurements={"step_time": measurement})
 
 
-def growth(samples, at_most=0.01, **changes):
+def growth(samples, at_most=0.5, **changes):
     (verdict,) = StepTimeGrowth(at_most=at_most).judge(timed(samples, **changes))
     return verdict
 
 
 def test_step_time_growth_passes():
     verdict = growth([0.001] * 27)
-    assert passes(verdict, "0 % of the median step time more at every step, expected <= 1 %")
-    assert growth([0.001 + 1e-5 * step for step in range(9)], at_most=0.0097).status is Status.PASS
+    assert passes(verdict, "0 % of the median step more at the end than at the start, expected <= 50 %")
+    assert growth([0.001 + 1e-5 * step for step in range(9)], at_most=0.077).status is Status.PASS
 
 
 def test_step_time_growth_fails_when_steps_slow_down():
     samples = [0.001 * (1 + 0.05 * step) for step in range(21)]  # the median is 1.5 ms
     verdict = growth(samples)
-    assert verdict.observed == pytest.approx(0.05 / 1.5)
-    message = "3.333 % of the median step time more at every step, expected <= 1 %"
+    assert verdict.observed == pytest.approx(1.0 / 1.5)
+    message = "66.67 % of the median step more at the end than at the start, expected <= 50 %"
     assert failure(verdict, unit="%", reason="out_of_bounds", message=message)
+
+
+@pytest.mark.parametrize("steps", [9, 27, 150, 2000])
+def test_step_time_growth_sees_a_climb_in_noise_however_long_the_training(steps):
+    noise = np.random.default_rng(steps).lognormal(0, 0.1, steps)
+    assert growth((noise * np.linspace(0.001, 0.005, steps)).tolist()).status is Status.FAIL
 
 
 def test_step_time_growth_is_not_swayed_by_slow_steps():
     samples = np.full(40, 0.001)
     samples[30:40:2] = 1.0
     assert growth(samples.tolist()).observed == 0
+
+
+def test_a_machine_that_becomes_busy_midway_is_no_steady_climb():
+    noise = np.random.default_rng(0).lognormal(0, 0.1, 150)
+    busy = np.where(np.arange(150) < 75, 1.0, 2.0)
+    verdict = growth((0.001 * noise * busy).tolist())
+    assert (verdict.status, verdict.observed) == (Status.PASS, 0.0)
 
 
 def test_step_time_growth_needs_steps():
@@ -445,6 +458,29 @@ def test_gradient_total_needs_steps():
     assert verdict.message == "the gradients was not recorded"
 
 
+def spiky(times, at=14):
+    norms = np.tile([3.0, 4.0, 12.0], (28, 1))
+    norms[at] *= times
+    (verdict,) = GradientTotal(spike=5.0).judge(healthy_facts(healthy_trace(gradient_norm=norms)))
+    return verdict
+
+
+def test_gradient_total_sees_one_step_that_stands_out():
+    assert passes(
+        spiky(4.9), "4.9 times the steps around it is the norm of all gradients at step 14, expected <= 5"
+    )
+    message = "10 times the steps around it is the norm of all gradients at step 14, expected <= 5"
+    assert failure(spiky(10.0), observed=10.0, step=14, reason="out_of_bounds", message=message)
+    assert failure(spiky(10.0, at=27), observed=10.0, step=27, reason="out_of_bounds")
+    assert failure(spiky(nan), step=14, reason="nonfinite")
+
+
+def test_gradient_total_of_no_gradients_has_no_spike():
+    norms = np.zeros((28, 3))
+    (verdict,) = GradientTotal(spike=5.0).judge(healthy_facts(healthy_trace(gradient_norm=norms)))
+    assert (verdict.status, verdict.observed) == (Status.PASS, 1.0)
+
+
 # what they share
 
 
@@ -479,7 +515,7 @@ def test_shifts_are_those_that_are_looked_at(shift):
 
 
 def test_a_gradient_total_needs_a_bound():
-    with pytest.raises(ValueError, match=r"^give at least one of at_least, at_most$"):
+    with pytest.raises(ValueError, match=r"^give at least one of at_least, at_most, spike$"):
         GradientTotal()
     with pytest.raises(ValueError, match=r"^at_least \(2\) lies above at_most \(1\)$"):
         GradientTotal(at_least=2.0, at_most=1.0)

@@ -6,6 +6,7 @@ import sick
 
 from harness import worker
 from harness.backends.numpy_float64 import NumpyFloat64, NumpyTrainer
+from harness.checks._common import first_different_step
 from harness.checks.deterministic import Deterministic
 from harness.checks.loss_drop import LossDrop
 from harness.checks.matches_reference import MatchesReference
@@ -122,7 +123,7 @@ class TestProbes:
     def test_only_those_that_a_check_reads_are_asked(self, job):
         facts = self.ask(job, deterministic=Deterministic(required=True), loss_drop=LossDrop(at_least=0.1))
         assert set(facts.answers) == {"repeat"}
-        assert facts.answers["repeat"].facts == {"first_different_step": None, "weights_equal": True}
+        assert facts.answers["repeat"].facts == {"losses": facts.trace.loss.tolist(), "weights_equal": True}
         assert facts.answers["repeat"].seconds > 0
 
     def test_one_that_makes_no_sense_is_skipped_with_the_reason(self, job):
@@ -148,7 +149,8 @@ class TestProbes:
 
         monkeypatch.setattr(NumpyTrainer, "step", drifting)
         facts = self.ask(job, deterministic=Deterministic(required=True))
-        assert facts.answers["repeat"].facts == {"first_different_step": 2, "weights_equal": True}
+        assert first_different_step(facts) == 2
+        assert facts.answers["repeat"].facts["weights_equal"] is True
 
 
 AT_STEP = "in phase train at step 0 of 5"

@@ -173,6 +173,19 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def first_different_step(facts: Facts) -> int | None:
+    """The first step whose recorded loss is not that of the training that nobody observed; NaN equals NaN."""
+    if facts.trace is None or "repeat" not in facts.answers:
+        return None
+    ours = facts.trace.loss
+    theirs = np.asarray(facts.answers["repeat"].facts.get("losses", ours), np.float64)
+    both = min(len(ours), len(theirs))
+    same = (ours[:both] == theirs[:both]) | (np.isnan(ours[:both]) & np.isnan(theirs[:both]))
+    if not same.all():
+        return int(np.argmin(same))
+    return None if len(ours) == len(theirs) else both
+
+
 def first_outside(values: Float64, low: Bound, high: Bound) -> tuple[int, int] | None:
     """Step and column of the first value outside the bounds, in order of steps; NaN is outside.
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.checks import Check
-from harness.checks._common import missing, skipped
+from harness.checks._common import first_different_step, missing, skipped
 from harness.model import Facts, Status, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deterministic(Check):
-    """`deterministic: true`: losses and final weights of two fresh trainings are bitwise equal."""
+    """`deterministic: true`: losses and final weights of two fresh trainings are bitwise equal.
+
+    One of the two is recorded, the other only timed: so it also shows that recording is harmless and right.
+    """
 
     entire: ClassVar[str] = "required"
     probes: ClassVar[tuple[str, ...]] = ("repeat",)
@@ -30,7 +33,7 @@ class Deterministic(Check):
             return [missing(self.name, "a second training")]
         if answer.skipped:
             return [skipped(self.name, answer.skipped)]
-        step, equal = answer.facts["first_different_step"], answer.facts["weights_equal"]
+        step, equal = first_different_step(facts), answer.facts["weights_equal"]
         if step is None and equal:
             return [Verdict(check=self.name, status=Status.PASS, message="two trainings gave the same bits")]
         where = f"the loss of step {step}" if step is not None else "the final weights"

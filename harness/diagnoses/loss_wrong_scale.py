@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from harness.diagnoses import Diagnostician
 from harness.diagnoses._evidence import (
     CLEAR,
@@ -13,9 +15,10 @@ from harness.diagnoses._evidence import (
     number,
     numbers,
     trace_of,
+    truth,
     uniform_of,
 )
-from harness.model import Diagnosis, Facts
+from harness.model import Diagnosis, Facts, Float64
 from harness.units import show
 
 LOW = 0.8
@@ -61,18 +64,16 @@ class LossWrongScale(Diagnostician):
                 " when it is taken again"
             )
             yield self._named(cause, 0.83, f"recorded {show(start, '')}")
-        yield from self._constant(numbers(reference, "loss_difference"))
+        yield from self._constant(numbers(reference, "loss_difference"), "the reference's")
+        yield from self._constant(_unlike_unobserved(facts), "what the same training gave unobserved")
 
-    def _constant(self, difference: object) -> Iterator[Diagnosis]:
+    def _constant(self, difference: object, whose: str) -> Iterator[Diagnosis]:
         """All losses off by one share, however small: a factor, not a drift."""
         known, typical = finite(difference), middle(difference)
         if len(known) < 3 or not math.isfinite(typical) or typical <= 10 * CLEAR:
             return
         if (abs(known - typical) <= 0.05 * typical).all():
-            cause = (
-                f"loss differs from the reference's by the same {show(typical, '%')} at all"
-                f" {len(known)} steps"
-            )
+            cause = f"loss differs from {whose} by the same {show(typical, '%')} at all {len(known)} steps"
             yield self._named(cause, 0.84, f"difference {show(known.min(), '%')} to {show(known.max(), '%')}")
 
     def _named(self, cause: str, weight: float, evidence: str) -> Diagnosis:
@@ -85,3 +86,11 @@ class LossWrongScale(Diagnostician):
             step=0,
             evidence=(evidence,),
         )
+
+
+def _unlike_unobserved(facts: Facts) -> Float64:
+    """Relative distance of each recorded loss from that of the training that nobody observed."""
+    trace, losses = trace_of(facts), numbers(found(facts, "repeat"), "losses")
+    if trace is None or len(losses) != trace.steps or truth(found(facts, "repeat"), "weights_equal") is False:
+        return np.zeros(0)
+    return np.asarray(np.abs(trace.loss - losses) / np.maximum(np.abs(losses), 1e-300))
