@@ -202,7 +202,7 @@ def test_calibrate_write_and_calibrate_again(call):
         assert each["figures"]["numpy_float64"]["mean"] == pytest.approx(np.mean(values)), name
         assert each["figures"]["numpy_float64"]["deviation"] == pytest.approx(np.std(values, ddof=1)), name
     drop = bounds["loss_drop.at_least"]
-    assert f"{path}: loss_drop.at_least: 90% -> {drop['new_text']} (" in out
+    assert f"{path}: loss_drop.at_least: 56% -> {drop['new_text']} (" in out
     assert drop["written"] is True
     assert f"{path}: revision: 1 -> 2\n" in out
     assert (first["schema"], first["revision"], first["seeds"], first["left"]) == (1, 2, 3, [])
