@@ -52,6 +52,7 @@ def pack_trace(trace: Trace) -> bytes:
     header = {
         "tensors": list(trace.tensors),
         "digests": list(trace.digests),
+        "absent": list(trace.absent),
         "arrays": [[name, list(array.shape)] for name, array in arrays.items()],
     }
     flat = np.concatenate([array.ravel() for array in arrays.values()])
@@ -92,7 +93,13 @@ def _unpack_trace(data: bytes) -> Trace:
     events = {
         name.removeprefix("events."): arrays.pop(name) for name in [*arrays] if name.startswith("events.")
     }
-    return Trace(tensors=tuple(header["tensors"]), digests=tuple(header["digests"]), events=events, **arrays)
+    return Trace(
+        tensors=tuple(header["tensors"]),
+        digests=tuple(header["digests"]),
+        absent=tuple(header["absent"]),
+        events=events,
+        **arrays,
+    )
 
 
 def write_facts(path: Path, facts: Facts) -> None:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from harness.checks import Check
 from harness.diagnoses import Diagnostician
-from harness.model import Diagnosis, Facts, Outcome, Status, Trace, Verdict
+from harness.model import Diagnosis, Facts, Float64, Outcome, Status, Trace, Verdict
 
 SKIPPED = (Outcome.UNAVAILABLE, Outcome.UNSUPPORTED)
 GUESS = 0.3
@@ -40,6 +41,7 @@ def judge(
     if facts.outcome is not Outcome.COMPLETED:
         return Judgement(status=Status.ERROR, reason=facts.outcome.value, message=facts.message)
     verdicts = (
+        *readable(facts),
         *finite(facts),
         *complete(facts),
         *(verdict for check in checks.values() for verdict in _ask(check, facts)),
@@ -71,7 +73,14 @@ def _consult(diagnostician: Diagnostician, facts: Facts) -> Diagnosis | None:
 def finite(facts: Facts) -> Iterable[Verdict]:
     """The check that is always on: every loss, gradient, weight and measurement is a finite number."""
     if facts.trace is None or facts.trace.steps == 0:
-        yield Verdict(check="finite", status=Status.ERROR, reason="missing", message="no step was recorded")
+        log = facts.answers.get("log")
+        read = (
+            ""
+            if log is None
+            else f"; {log.facts['lines']} lines were read, none with a loss that can be read"
+        )
+        message = f"no step was recorded{read}"
+        yield Verdict(check="finite", status=Status.ERROR, reason="missing", message=message)
         return
     found = first_nonfinite(facts.trace)
     if found is not None:
@@ -86,8 +95,18 @@ def finite(facts: Facts) -> Iterable[Verdict]:
     yield Verdict(check="finite", status=Status.PASS, message=message)
 
 
+def readable(facts: Facts) -> Iterable[Verdict]:
+    """Of a program's log: a line that lacks the number which is due there says nothing of health."""
+    log = facts.answers.get("log")
+    for number, text in log.facts["unreadable"][:1] if log else ():
+        yield _log(Status.ERROR, "unreadable", f"line {number} of the log cannot be read: {text}")
+
+
 def complete(facts: Facts) -> Iterable[Verdict]:
-    """Also always on: every planned step was recorded, once."""
+    """Also always on: every planned step was recorded, once; a program's own log does not say otherwise."""
+    if "log" in facts.answers:
+        yield from said(facts.answers["log"].facts, facts)
+        return
     if facts.trace is None or facts.problem is None or facts.trace.steps in (0, facts.problem.steps):
         return
     steps, planned = facts.trace.steps, facts.problem.steps
@@ -97,17 +116,32 @@ def complete(facts: Facts) -> Iterable[Verdict]:
     )  # fmt: skip
 
 
+def said(log: Mapping[str, Any], facts: Facts) -> Iterable[Verdict]:
+    """What a program's log says of itself: that it failed, steps that lack or repeat."""
+    planned = facts.problem.steps if facts.problem else 0
+    for number, text in log["not_ok"][:1]:
+        yield _log(Status.FAIL, "not_ok", f"the program says so itself, in line {number}: {text}")
+    if log["repeated"]:
+        steps = ", ".join(map(str, log["repeated"][:3]))
+        more = f" and {len(log['repeated']) - 3} more" if len(log["repeated"]) > 3 else ""
+        text = f"logged more than once: step {steps}{more}; expected each once"
+        yield _log(Status.FAIL, "repeated_steps", text, log["repeated"][0])
+    if log["missing"] and facts.trace is not None and facts.trace.steps:
+        text = f"{facts.trace.steps} of {planned} steps were logged, expected all; the first that lacks is"
+        yield _log(Status.FAIL, "cut_short", f"{text} {log['missing'][0]}", log["missing"][0])
+    elif facts.trace is not None and facts.trace.steps > planned:
+        yield _log(
+            Status.FAIL, "too_many_steps", f"{facts.trace.steps} steps were logged, expected {planned}"
+        )
+
+
+def _log(status: Status, reason: str, message: str, step: int | None = None) -> Verdict:
+    return Verdict(check="complete", status=status, reason=reason, message=message, step=step)
+
+
 def first_nonfinite(trace: Trace) -> tuple[int, str, str, float] | None:
     """Step, quantity, tensor and value of the first number that is not finite, in order of computation."""
-    quantities = (
-        ("weight norm", trace.weight_norm),
-        ("loss", trace.loss[:, None]),
-        ("gradient norm", trace.gradient_norm),
-        ("largest gradient", trace.gradient_largest),
-        ("clipped gradient norm", trace.clipped_norm),
-        ("learning rate", trace.learning_rate[:, None]),
-        ("update norm", trace.update_norm),
-    )
+    quantities = [(what, values) for name, what, values in _quantities(trace) if name not in trace.absent]
     for step in range(trace.steps):
         for what, values in quantities:
             bad = np.flatnonzero(~np.isfinite(values[step]))
@@ -115,6 +149,19 @@ def first_nonfinite(trace: Trace) -> tuple[int, str, str, float] | None:
                 tensor = "" if what in WITHOUT_TENSOR else trace.tensors[bad[0]]
                 return step, what, tensor, float(values[step, bad[0]])
     return None
+
+
+def _quantities(trace: Trace) -> tuple[tuple[str, str, Float64], ...]:
+    """What must be finite, in order of computation: field, words, values (T, P) or (T, 1)."""
+    return (
+        ("weight_norm", "weight norm", trace.weight_norm),
+        ("loss", "loss", trace.loss[:, None]),
+        ("gradient_norm", "gradient norm", trace.gradient_norm),
+        ("gradient_largest", "largest gradient", trace.gradient_largest),
+        ("clipped_norm", "clipped gradient norm", trace.clipped_norm),
+        ("learning_rate", "learning rate", trace.learning_rate[:, None]),
+        ("update_norm", "update norm", trace.update_norm),
+    )
 
 
 def _nonfinite(where: str, value: float, step: int | None = None, tensor: str = "") -> Verdict:
@@ -140,6 +187,10 @@ def _ask(check: Check, facts: Facts) -> Iterable[Verdict]:
 
 
 def _verdicts(check: Check, facts: Facts) -> Iterable[Verdict]:
+    lacking = sorted(set(check.columns) & set(facts.trace.absent if facts.trace else ()))
+    if lacking:
+        message = f"{', '.join(lacking)}: not among what was recorded"
+        return (Verdict(check=check.name, status=Status.ERROR, reason="missing", message=message),)
     verdicts = tuple(check.judge(facts))
     if not verdicts or not all(isinstance(verdict, Verdict) for verdict in verdicts):
         raise TypeError(f"expected verdicts, got {verdicts!r:.60}")

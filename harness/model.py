@@ -107,7 +107,8 @@ class Trace:
     (1 = as it should be, 0 = nothing moved, 2 = twice). update_error: relative L2 distance between the two.
     Both are taken over a sample of at most 256 elements of a tensor, fixed by the seed; NaN where the rule
     gives no update at all. events: how often each thing happened in a step, (T,) each: backward, update,
-    zero_grad. digests: a checksum of all parameters after each step.
+    zero_grad. digests: a checksum of all parameters after each step. absent: arrays that nobody recorded,
+    NaN throughout: programs tell what they like.
     """
 
     tensors: tuple[str, ...]
@@ -125,6 +126,7 @@ class Trace:
     update_error: Float64
     events: Mapping[str, Float64]
     digests: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -9,12 +9,13 @@ from hashlib import blake2b
 import numpy as np
 
 from harness import data
-from harness.model import Anchors, Array, Batch, Float64, ProblemFacts
+from harness.model import Anchors, Array, Batch, Float64, HarnessError, ProblemFacts
 from harness.models import Tensor, describe, initial
 from harness.models.losses import counted, loss_of
 from harness.optimizers import peak_rate
+from harness.programs import CommandModel
 from harness.schedules import learning_rate
-from harness.spec import Case, Config, DecoderModel, MlpModel
+from harness.spec import Case, Computed, Config, DecoderModel
 
 SMALL = 16_384
 """Initial values of tensors up to this many elements are kept after the first access."""
@@ -60,7 +61,7 @@ class Problem:
     the text is too short to spare any and the first batch stands in. tensors: in the order of the model.
     """
 
-    model: DecoderModel | MlpModel
+    model: Computed
     config: Config
     batches: tuple[Batch, ...]
     held_out: Batch
@@ -123,6 +124,8 @@ def build_problem(case: Case) -> Problem:
     Raises:
         HarnessError: the data do not suit; one line with the case's path.
     """
+    if isinstance(case.model, CommandModel):
+        raise HarnessError(f"{case.path}: model: a command has no problem that a backend could compute")
     dataset = data.load(case)
     return Problem(
         model=case.model,
@@ -140,7 +143,7 @@ def micro_batches(batch: Batch, parts: int) -> tuple[Batch, ...]:
     return data.split(batch, parts)
 
 
-def _canonical(model: DecoderModel | MlpModel, config: Config) -> bytes:
+def _canonical(model: Computed, config: Config) -> bytes:
     described = asdict(model)
     for family in described.values():
         if not family.get("dropout", True):

@@ -116,7 +116,7 @@ class Recorder:
             memory=np.array(self.resident[:steps], np.float64),
             events=dict(zip(names, np.diff(counts, axis=0).T, strict=True)),
             digests=tuple(self.digests),
-            **{name: np.concatenate([none, *rows]) for name, rows in self.rows.items()},
+            **{name: np.concatenate([none, *rows]) for name, rows in self.rows.items()},  # type: ignore[arg-type]
         )
 
     def _take(self) -> None:

@@ -177,6 +177,8 @@ def impossible(task: Task) -> tuple[str, Outcome] | None:
 
 
 def _objection(backend: Backend, case: Case) -> tuple[str, Outcome] | None:
+    if why := backend.misfit(case):
+        return why, Outcome.UNSUPPORTED
     if why := backend.unavailable():
         return why, Outcome.UNAVAILABLE
     if why := backend.unsupported(case):

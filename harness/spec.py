@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Lt
 
 from harness.kinds import ByKey, ByName
+from harness.programs import CommandModel
 from harness.units import Bytes, Finite, NonNegative, Positive, Seconds, Whole
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class MlpModel:
     mlp: Mlp
 
 
-Model = Annotated[DecoderModel | MlpModel, ByKey()]
+Computed = DecoderModel | MlpModel
+"""Models that a backend computes from one problem; of programs, nothing is known but what they say."""
+Model = Annotated[DecoderModel | MlpModel | CommandModel, ByKey()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,12 +230,13 @@ class Config:
 
     sequence: tokens a sample. lengths: [shortest, longest] real tokens a sample, drawn evenly; the rest is
     padding with target `IGNORE`. micro_batches: parts that a batch is split into; gradients are those of the
-    whole batch.
+    whole batch. data and optimizer may be left out only where a program has its own.
     """
 
-    data: Data
     steps: Count
-    optimizer: Optimizer
+    # None where a program has its own; nothing that computes ever meets such a config.
+    data: Data = None  # type: ignore[assignment]
+    optimizer: Optimizer = None  # type: ignore[assignment]
     batch: Count = 1
     sequence: Count = 1
     micro_batches: Count = 1
@@ -269,7 +273,7 @@ class Case:
     digest: str
     revision: int
     about: str
-    model: DecoderModel | MlpModel
+    model: DecoderModel | MlpModel | CommandModel
     config: Config
     backends: tuple[str, ...]
     expect: Mapping[str, "Check"]

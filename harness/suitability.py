@@ -15,7 +15,8 @@ from harness.data.common import decoder_of, mlp_of
 from harness.documents import Mistake, Node
 from harness.model import HarnessError
 from harness.models import describe
-from harness.spec import Case, DecoderModel, MarkovData, TeacherData, TextData
+from harness.programs import CommandModel
+from harness.spec import Case, Computed, DecoderModel, MarkovData, TeacherData, TextData
 
 MOST_LAYERS = 10_000
 """A model of more is not listed tensor by tensor; it would not fit anywhere."""
@@ -25,7 +26,12 @@ MOST_NAMES = 6
 
 def unsuitable(case: Case, root: Node) -> list[Mistake]:
     """What does not suit, at its place in the file; nothing when all does."""
-    return [*_refused_data(case, root), *_idle_patterns(case, root)]
+    if isinstance(case.model, CommandModel):
+        return []  # what a program trains, and on what, only it knows
+    lacking = [name for name in ("data", "optimizer") if getattr(case.config, name) is None]
+    if lacking:
+        return [Mistake(_nearest(root, ["config"]).start, f"config.{name}: missing") for name in lacking]
+    return [*_refused_data(case, root), *_idle_patterns(case, case.model, root)]
 
 
 def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:
@@ -36,11 +42,11 @@ def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:
         yield Mistake(_nearest(root, key.split(".")).start, f"{key}: {text}")
 
 
-def _idle_patterns(case: Case, root: Node) -> Iterator[Mistake]:
+def _idle_patterns(case: Case, model: Computed, root: Node) -> Iterator[Mistake]:
     """Tensor patterns of checks that match no tensor of the model: nothing would be looked at."""
-    if isinstance(case.model, DecoderModel) and case.model.decoder.layers > MOST_LAYERS:
+    if isinstance(model, DecoderModel) and model.decoder.layers > MOST_LAYERS:
         return
-    names = tuple(tensor.name for tensor in describe(case.model, case.config.sequence))
+    names = tuple(tensor.name for tensor in describe(model, case.config.sequence))
     for keys, pattern in _patterns(case):
         if not any(fnmatchcase(name, pattern) for name in names):
             text = f"{'.'.join(keys)}: matches no tensor; {_advice(pattern, names)}"

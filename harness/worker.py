@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from harness.backends import Backend
+from harness.backends import Backend, Program
 from harness.codec import write_facts
 from harness.discover import get, plugins
 from harness.faults import TrainingFault
@@ -92,6 +92,8 @@ def run(job: Job, progress: Progress) -> Facts:
     backend: Backend = get("backends", job.backend)()
     # NumPy serves probes beside every framework: its threads, too, are no more than the case asks for.
     threadpool_limits(job.case.config.threads, user_api="blas")
+    if isinstance(backend, Program):
+        return backend.record(job.case, job.scratch, progress)
     environment = backend.configure(job.case.config)
     problem, build = _injected(job.fault, build_problem(job.case), backend.build)
     timed = _timed_training(build, problem, progress)

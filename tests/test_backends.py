@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.backends import Backend
+from harness.backends import Backend, Program
 from harness.backends.numpy_float64 import NumpyFloat64, NumpyTrainer
 from harness.backends.torch_eager import TorchEager
 from harness.discover import working
@@ -38,7 +38,8 @@ from harness.testing import observe, relative_distances, sample_problem
 from harness.testing.backends import agrees
 from harness.worker import digest
 
-OTHERS = [name for name, backend in working("backends").items() if not backend.reference]
+COMPUTING = [name for name, backend in working("backends").items() if not issubclass(backend, Program)]
+OTHERS = [name for name in COMPUTING if not working("backends")[name].reference]
 
 DECODERS = {
     "default": {},
@@ -187,7 +188,7 @@ def test_each_dtype_is_as_close_as_its_precision(name, dtype, loss):
         assert not (words & 0xFFFF).any()
 
 
-@pytest.mark.parametrize("name", working("backends"))
+@pytest.mark.parametrize("name", COMPUTING)
 def test_a_seed_gives_its_own_training(name):
     curves = []
     for seed in (0, 0, 1):
@@ -196,7 +197,7 @@ def test_a_seed_gives_its_own_training(name):
     assert curves[0] == curves[1] != curves[2]
 
 
-@pytest.mark.parametrize("name", working("backends"))
+@pytest.mark.parametrize("name", COMPUTING)
 def test_padding_does_not_change_the_loss(name):
     # The tokens behind a sample's end may be anything.
     trainer, problem = built(name)
@@ -212,7 +213,7 @@ def test_padding_does_not_change_the_loss(name):
     assert trainer.loss(changed) == pytest.approx(trainer.loss(batch), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", working("backends"))
+@pytest.mark.parametrize("name", COMPUTING)
 def test_the_trace_of_a_healthy_training(name):
     backend = working("backends")[name]()
     if why := backend.unavailable():

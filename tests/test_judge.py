@@ -347,7 +347,7 @@ def traces(draw, elements=FLOATS):
     shapes = {
         field.name: (steps,) if field.name in {"loss", "learning_rate", "memory"} else (steps, tensors)
         for field in fields(Trace)
-        if field.name not in {"tensors", "events", "digests"}
+        if field.name not in {"tensors", "events", "digests", "absent"}
     }
     return Trace(
         tensors=tuple(f"tensor.{number}" for number in range(tensors)),

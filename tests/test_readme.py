@@ -19,6 +19,7 @@ from harness.cli import app, main
 from harness.discover import plugins, working
 from harness.documents import parse
 from harness.draft import KEYS
+from harness.programs import CommandModel
 from harness.validation import validate
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +119,12 @@ def test_keys_of_a_case():
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("key of `config`", spec.Config), ("key of `decoder`", spec.Decoder), ("key of `mlp`", spec.Mlp)],
+    [
+        ("key of `config`", spec.Config),
+        ("key of `decoder`", spec.Decoder),
+        ("key of `mlp`", spec.Mlp),
+        ("key of `command`", CommandModel),
+    ],
 )
 def test_keys_of_models_and_config(heading, kind):
     assert names(heading) == field_names(kind)

@@ -57,6 +57,11 @@ class Check:
         """Patterns of the tensors that it looks at; a case file whose model has no such tensor is refused."""
         return ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Arrays of the trace that it reads; where a program did not tell one of them, nothing is judged."""
+        return ()
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict, or one for each thing that was looked at. Every comparison lets NaN fail."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from harness.checks import Check, Keys, Reading
-from harness.checks._common import bounded, bounds_read, listed, need_a_bound, ordered, unanswered
+from harness.checks._common import bounded, bounds_read, listed, missing, need_a_bound, ordered, unanswered
 from harness.model import Facts, Status, Verdict
 from harness.units import Bytes
 
@@ -34,7 +34,12 @@ class Checkpoint(Check):
         if lacking:
             return [lacking]
         found = facts.answers["checkpoint"].facts
-        verdicts = [self._round_trip(found)] if self.round_trip else []
+        verdicts = []
+        if self.round_trip:
+            known = "difference" in found
+            verdicts = [
+                self._round_trip(found) if known else missing(self.name, "what a checkpoint gives back")
+            ]
         if self.at_least is None and self.at_most is None:
             return verdicts
         size = float(found["bytes"])

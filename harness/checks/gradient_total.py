@@ -30,6 +30,11 @@ class GradientTotal(Check):
         need_a_bound(at_least=self.at_least, at_most=self.at_most, spike=self.spike)
         ordered(self.at_least, self.at_most)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads."""
+        return ("gradient_norm",)
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict on the length: of the first bad step, or of the longest gradient; one on spikes."""
         if facts.trace is None or facts.trace.steps == 0:

@@ -56,6 +56,17 @@ class Gradients(Check):
         """The keys."""
         return tuple(self.tensors)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What its bounds are bounds of."""
+        bounds = self.tensors.values()
+        given = {
+            "gradient_norm": any(each.norm for each in bounds),
+            "gradient_largest": any(each.largest for each in bounds),
+            "gradient_nonzero": any(each.dead is not None for each in bounds),
+        }
+        return tuple(name for name, asked in given.items() if asked)
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict for each bound of each pattern."""
         if facts.trace is None or facts.trace.steps == 0:

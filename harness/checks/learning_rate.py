@@ -29,6 +29,11 @@ class LearningRate(Check):
         """Refuse what cannot fail."""
         need_a_bound(follows=self.follows, peak=self.peak, last=self.last)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads."""
+        return ("learning_rate",)
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict for each parameter that is given."""
         if facts.trace is None or facts.trace.steps == 0:

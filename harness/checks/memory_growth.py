@@ -21,6 +21,11 @@ class MemoryGrowth(Check):
 
     at_most: Bytes
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads."""
+        return ("memory",)
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict; too few steps give no slope."""
         if facts.trace is None or facts.trace.steps == 0:

@@ -29,6 +29,11 @@ class Updates(Check):
         """Refuse what cannot fail."""
         need_a_bound(per_step=self.per_step, matches_optimizer=self.matches_optimizer)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads."""
+        return ("update_ratio", "update_error")
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict for each parameter that is given."""
         if facts.trace is None or facts.trace.steps == 0:

@@ -41,6 +41,16 @@ class Weights(Check):
         """The keys."""
         return tuple(self.tensors)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What its bounds are bounds of."""
+        bounds = self.tensors.values()
+        given = {
+            "weight_norm": any(each.norm for each in bounds),
+            "weight_mean": any(each.mean for each in bounds),
+        }
+        return tuple(name for name, asked in given.items() if asked)
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict for each bound of each pattern."""
         if facts.trace is None or facts.trace.steps == 0:

@@ -20,7 +20,7 @@ HUGE = 1e100
 NEGLIGIBLE = 1e-6
 """Share of the largest gradient; below it, a gradient is zero in theory and rounding in practice."""
 _BY_STEP = ("loss", "learning_rate", "memory")
-_NO_ARRAYS = ("tensors", "events", "digests")
+_NO_ARRAYS = ("tensors", "events", "digests", "absent")
 
 
 def trace_of(facts: Facts) -> Trace | None:

@@ -45,7 +45,11 @@ class NonfiniteOrigin(Diagnostician):
 
 
 def _origin(raw: Trace, trace: Trace) -> tuple[int, str, float, list[str]] | None:
-    known = [each for each in QUANTITIES if np.shape(getattr(raw, each[0])) == getattr(trace, each[0]).shape]
+    known = [
+        each
+        for each in QUANTITIES
+        if each[0] not in raw.absent and np.shape(getattr(raw, each[0])) == getattr(trace, each[0]).shape
+    ]
     for step in range(trace.steps):
         for field, what, backwards in known:
             values: Float64 = np.atleast_1d(getattr(trace, field)[step])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.model import Array, Float64
 from harness.models import decoder, mlp
 from harness.models.tensor import Tensor, initial
-from harness.spec import DecoderModel, MlpModel
+from harness.spec import Computed, DecoderModel
 
 if TYPE_CHECKING:
     import torch
@@ -56,19 +56,19 @@ class TorchModel(Protocol):
         ...
 
 
-def describe(model: DecoderModel | MlpModel, sequence: int) -> tuple[Tensor, ...]:
+def describe(model: Computed, sequence: int) -> tuple[Tensor, ...]:
     """The parameters of a model in a fixed order. sequence: tokens a sample; learned positions need it."""
     if isinstance(model, DecoderModel):
         return decoder.describe(model.decoder, sequence)
     return mlp.describe(model.mlp)
 
 
-def count(model: DecoderModel | MlpModel, sequence: int) -> int:
+def count(model: Computed, sequence: int) -> int:
     """How many numbers a model learns; a tied embedding counts once."""
     return sum(tensor.size for tensor in describe(model, sequence))
 
 
-def numpy_model(model: DecoderModel | MlpModel, sequence: int) -> NumpyModel:
+def numpy_model(model: Computed, sequence: int) -> NumpyModel:
     """The float64 reference of a model."""
     if isinstance(model, DecoderModel):
         from harness.models.decoder_numpy import NumpyDecoder  # noqa: PLC0415 - only what is asked for
@@ -79,7 +79,7 @@ def numpy_model(model: DecoderModel | MlpModel, sequence: int) -> NumpyModel:
     return NumpyMlp(model.mlp)
 
 
-def torch_model(model: DecoderModel | MlpModel, sequence: int) -> TorchModel:
+def torch_model(model: Computed, sequence: int) -> TorchModel:
     """A model in torch. Imports torch."""
     if isinstance(model, DecoderModel):
         from harness.models.decoder_torch import TorchDecoder  # noqa: PLC0415 - imports torch

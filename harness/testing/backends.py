@@ -48,7 +48,8 @@ class BackendContract(Contract):
     def trainers(self, plugin: str, number: int = 1, **config: Any) -> Iterator[tuple[Problem, Any]]:
         """Fresh trainers of the sample problem; what a trainer lacks, or cannot do here, skips the test."""
         backend: Backend = self.load(plugin)()
-        why = backend.unavailable() or backend.unsupported(sample_case(**config))
+        case = sample_case(**config)
+        why = backend.misfit(case) or backend.unavailable() or backend.unsupported(case)
         if why:
             pytest.skip(why)
         problem = sample_problem(**config)
@@ -66,7 +67,7 @@ class BackendContract(Contract):
         """Made without arguments, and nothing is kept from one training to the next."""
         backend: Backend = self.load(plugin)()
         assert backend.name == plugin
-        if not backend.unavailable():
+        if not (backend.misfit(sample_case()) or backend.unavailable()):
             backend.configure(sample_problem().config)
             backend.build(sample_problem()).close()
         assert not vars(backend), f"{plugin}: keeps {vars(backend)}"

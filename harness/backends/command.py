@@ -1,0 +1,222 @@
+"""Any program in any language: started as it is, and judged by what it prints."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import log
+from pathlib import Path
+from typing import ClassVar, Self
+
+from harness.backends import Program
+from harness.backends._logged import facts_of_log
+from harness.logs import Log, UnreadableError, read_log, read_series
+from harness.measure import Progress
+from harness.model import Anchors, BrokenError, Facts, HarnessError, Outcome, ProblemFacts
+from harness.optimizers import peak_rate
+from harness.programs import CommandModel, filled
+from harness.schedules import learning_rate
+from harness.spec import Case
+
+LONGEST_LINE = 1 << 20
+MOST_BYTES = 256 << 20
+"""A program that prints more has lost its way."""
+ECHOED = 1 << 20
+"""So much of the output goes into the run's own log."""
+LOOK_SECONDS = 0.002
+"""Between two looks at a program's memory."""
+PATIENCE = 5.0
+"""Seconds that a program may take to end once it has closed its output."""
+
+
+class Command(Program):
+    """Reads loss, learning rate and more from a program's output; probes cannot ask it anything."""
+
+    models: ClassVar[tuple[type, ...]] = (CommandModel,)
+
+    def record(self, case: Case, scratch: Path, progress: Progress) -> Facts:
+        """Run the program to its end, and read what it said."""
+        model = case.model
+        assert isinstance(model, CommandModel)
+        values = _places(case, scratch)
+        progress.enter("train")
+        with _Running(_started(case, model, values)) as running:
+            found = read_log(running.lines(), model.log, model.pattern)
+            running.finish()
+        if model.series:
+            found = _series(case, filled(model.series, values), found)
+        progress.enter("done")
+        if running.code:
+            return _left_early(running, found, case)
+        return facts_of_log(found, _problem(case, model), seconds=running.seconds, peak=running.peak)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A program that runs: its lines as they come, its code or signal, its time and its peak memory."""
+
+    process: "subprocess.Popen[bytes]"
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+    peak: int = 0
+    code: int = 0
+    last: str = ""
+
+    def __enter__(self) -> Self:
+        """Begin to look at its memory; nobody tells its peak once it is gone."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It is over, whatever happened here."""
+        self.process.kill()
+        with self.process:
+            pass
+
+    def lines(self) -> Iterator[str]:
+        """What it prints, to both outputs."""
+        assert self.process.stdout is not None
+        total = 0
+        while line := self.process.stdout.readline(LONGEST_LINE):
+            total += len(line)
+            if total > MOST_BYTES:
+                raise BrokenError(
+                    f"the program printed more than {MOST_BYTES >> 20} MiB, expected a line a step"
+                )
+            text = line.decode(errors="replace").rstrip("\r\n")
+            if total < ECHOED:
+                sys.stdout.write(f"{text}\n")
+            self.last = text.strip()[:200] or self.last
+            yield text
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """Wait for its end.
+
+        Raises:
+            BrokenError: it closed its output and lives on.
+        """
+        try:
+            self.code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise BrokenError(
+                f"the program closed its output and went on for {PATIENCE:.0f} s, expected it to end"
+            ) from None
+        self.seconds = time.perf_counter() - self.began
+
+    def _watch(self) -> None:
+        while self.process.returncode is None:
+            self.peak = max(self.peak, _peak_bytes(self.process.pid))
+            time.sleep(LOOK_SECONDS)
+
+
+def _started(case: Case, model: CommandModel, values: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    folder = case.path.parent.resolve()
+    command = [filled(text, dict(values)) for text in model.command]
+    command[0] = _program(command[0], folder)
+    try:
+        return subprocess.Popen(  # noqa: S603 - the case names the program; cases are trusted, the README says so
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "HARNESS_CASE": values["case"], "PYTHONUNBUFFERED": "1"},
+        )
+    except OSError as error:
+        raise HarnessError(
+            f"{case.path}: model.command: cannot start '{command[0]}': {error.strerror}"
+        ) from error
+
+
+def _program(name: str, folder: Path) -> str:
+    """A name without a slash is looked for on the path; another one in the case's folder."""
+    if name in ("python", "python3"):
+        return sys.executable  # the one that has what the suite has
+    if "/" in name:
+        return str(folder / name)
+    found = shutil.which(name)
+    if found is None:
+        raise HarnessError(
+            f"model.command: no program '{name}' on the path; expected one, or a path such as ./{name}"
+        )
+    return found
+
+
+def _places(case: Case, scratch: Path) -> dict[str, str]:
+    out = scratch / "out"
+    out.mkdir(exist_ok=True)
+    path = scratch / "case.json"
+    path.write_text(json.dumps({"schema": 1, "name": case.name, "out": str(out), **case.raw}, default=str))
+    config = case.config
+    numbers = {"steps": config.steps, "seed": config.seed, "threads": config.threads}
+    return {**{name: str(value) for name, value in numbers.items()}, "case": str(path), "out": str(out)}
+
+
+def _series(case: Case, name: str, said: Log) -> Log:
+    path = case.path.parent.resolve() / name
+    try:
+        found = read_series(path.read_text(errors="replace"), path.suffix)
+    except OSError as error:
+        raise BrokenError(
+            f"model.series: '{name}': {error.strerror}; expected the program to write it"
+        ) from error
+    except UnreadableError as error:
+        raise BrokenError(f"model.series: '{name}' {error}") from error
+    found.not_ok = said.not_ok
+    return found
+
+
+def _left_early(running: _Running, found: Log, case: Case) -> Facts:
+    code = running.code
+    fate = f"died of {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}"
+    seen = len([entry for entry in found.entries if "loss" in entry.numbers])
+    last = f"; its last line: {running.last}" if running.last else ""
+    message = f"the program {fate} after {seen} of {case.config.steps} steps{last}"
+    return Facts(outcome=Outcome.CRASHED, phase="train", message=message)
+
+
+def _problem(case: Case, model: CommandModel) -> ProblemFacts:
+    config = case.config
+    told = "optimizer" in case.raw.get("config", {})
+    peak = peak_rate(config.optimizer) if told else None
+    rates = (
+        ()
+        if peak is None
+        else tuple(learning_rate(config.schedule, peak, step, config.steps) for step in range(config.steps))
+    )
+    uniform = None if model.vocabulary is None else log(model.vocabulary)
+    return ProblemFacts(
+        digest=_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
+        anchors=Anchors(uniform=uniform), tokens_per_step=float(config.batch * config.sequence),
+        samples_per_step=config.batch, steps=config.steps, learning_rates=rates,
+    )  # fmt: skip
+
+
+def _digest(case: Case) -> str:
+    """Of the case and of every file that its command names: another program is another problem."""
+    digest = blake2b(case.digest.encode(), digest_size=16)
+    assert isinstance(case.model, CommandModel)
+    for text in case.model.command:
+        path = case.path.parent / text
+        if "{" not in text and path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _peak_bytes(pid: int) -> int:
+    """Peak resident memory of a program since it was started; 0 when it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
