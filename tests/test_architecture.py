@@ -69,6 +69,7 @@ TABLE = {
     "harness.checks": "model spec units | annotated_types numpy",
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
+    "harness.diverge": "model units | numpy",
     "harness.history": "checks discover environment model plain units | numpy",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
