@@ -96,6 +96,7 @@ def run(job: Job, progress: Progress) -> Facts:
         return backend.record(job.case, job.scratch, progress)
     environment = backend.configure(job.case.config)
     problem, build = _injected(job.fault, build_problem(job.case), backend.build)
+    backend.prepare(problem)
     timed = _timed_training(build, problem, progress)
     progress.enter("observe")
     observed = build(problem)
