@@ -54,6 +54,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitizers(session: nox.Session) -> None:
+    """Run our engine in C under the address, undefined-behaviour and thread sanitizers."""
+    install(session, "tests")
+    what = ("tests/test_native_cases.py", "-k", "sanitizer", *session.posargs)
+    session.run("pytest", *what, env={"HARNESS_SANITIZERS": "1"})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and the shipped case files."""
     install(session, "lint", "tests", "bench")

@@ -14,6 +14,7 @@ from harness import spec
 from harness.checks import Check
 from harness.discover import Kind, plugins, suggest
 from harness.documents import Mistake, Node, plain
+from harness.native import BUILTIN
 from harness.suitability import unsuitable
 from harness.units import Bytes, Seconds, got
 from harness.validation import validate
@@ -70,8 +71,10 @@ class Draft:
         if self.mistakes or header is None or model is None or config is None:
             return None
         given = {item: getattr(header, item) for item in HEADER if item != "schema"}
+        library = model.library if isinstance(model, spec.LibraryModel) else None
         case = spec.Case(
-            name=name, path=self.path, digest="", model=model, config=config, expect=expect,
+            name=name, path=self.path, digest="", config=config, expect=expect, library=library,
+            model=spec.DecoderModel(decoder=library.decoder) if library else model,
             expect_on=expect_on, catches=catches, raw=self._raw(), **given,
         )  # fmt: skip
         self.mistakes += unsuitable(case, self.root)
@@ -191,13 +194,25 @@ def _what_else(node: Node) -> str:
     return "" if node.value == {} else f", got {got(plain(node))}"
 
 
+FILES = (("config", "data", "text"), ("model", "library", "source"))
+"""Where a case names files, relative to its folder."""
+
+
 def _relocated(root: Node, path: Path) -> Node:
-    """The file with its text data named relative to its folder, also where an extended file names them."""
-    node = _at(root, ("config", "data", "text"))
-    if node is None or not isinstance(node.value, str) or node.place.path.parent == path.parent:
-        return root
-    name = os.path.relpath(node.place.path.parent / node.value, path.parent)
-    return _put(root, ("config", "data", "text"), replace(node, value=name))
+    """The file with what it names relative to its folder, also where an extended file names it."""
+    for keys in FILES:
+        node = _at(root, keys)
+        if node is not None:
+            root = _put(root, keys, _moved(node, path))
+    return root
+
+
+def _moved(node: Node, path: Path) -> Node:
+    if isinstance(node.value, list):
+        return replace(node, value=[_moved(item, path) for item in node.value])
+    if not isinstance(node.value, str) or node.place.path.parent == path.parent or node.value == BUILTIN:
+        return node
+    return replace(node, value=os.path.relpath(node.place.path.parent / node.value, path.parent))
 
 
 def _at(node: Node | None, keys: Iterable[str]) -> Node | None:
@@ -213,9 +228,11 @@ def _put(node: Node, keys: tuple[str, ...], value: Node) -> Node:
 
 
 def _digest(case: spec.Case) -> str:
-    """SHA-256, 16 hexadecimal digits, of all that changes the numbers or the judgement, and of the text."""
+    """SHA-256, 16 hexadecimal digits, of all that changes numbers or judgement, named files included."""
     kept = {key: value for key, value in case.raw.items() if key not in NOT_IN_DIGEST}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode())
-    if isinstance(case.config.data, spec.TextData):
-        digest.update((case.path.parent / case.config.data.text).read_bytes())
+    files = [case.config.data.text] if isinstance(case.config.data, spec.TextData) else []
+    files += [source for source in (case.library.sources if case.library else ()) if source != BUILTIN]
+    for name in files:
+        digest.update((case.path.parent / name).read_bytes())
     return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -12,10 +12,11 @@ from harness import data
 from harness.model import Anchors, Array, Batch, Float64, HarnessError, ProblemFacts
 from harness.models import Tensor, describe, initial
 from harness.models.losses import counted, loss_of
+from harness.native import BUILTIN
 from harness.optimizers import peak_rate
 from harness.programs import CommandModel
 from harness.schedules import learning_rate
-from harness.spec import Case, Computed, Config, DecoderModel
+from harness.spec import Case, Computed, Config, DecoderModel, Library
 
 SMALL = 16_384
 """Initial values of tensors up to this many elements are kept after the first access."""
@@ -59,6 +60,7 @@ class Problem:
 
     batches: one a step. held_out: one batch of the same kind, for evaluation; `held_out_fresh` is False where
     the text is too short to spare any and the first batch stands in. tensors: in the order of the model.
+    library: the engine in C that the case names, with the full paths of its sources; it changes no number.
     """
 
     model: Computed
@@ -68,6 +70,7 @@ class Problem:
     held_out_fresh: bool
     anchors: Anchors
     tensors: tuple[Tensor, ...]
+    library: Library | None = None
 
     @cached_property
     def initial(self) -> InitialValues:
@@ -135,7 +138,16 @@ def build_problem(case: Case) -> Problem:
         held_out_fresh=dataset.fresh,
         anchors=dataset.anchors,
         tensors=describe(case.model, case.config.sequence),
+        library=_located(case),
     )
+
+
+def _located(case: Case) -> Library | None:
+    if case.library is None:
+        return None
+    folder = case.path.parent.absolute()
+    sources = (source if source == BUILTIN else str(folder / source) for source in case.library.sources)
+    return replace(case.library, source=tuple(sources))
 
 
 def micro_batches(batch: Batch, parts: int) -> tuple[Batch, ...]:

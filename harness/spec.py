@@ -11,81 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Lt
 
 from harness.kinds import ByKey, ByName
+from harness.model_spec import Count, Decoder, DecoderModel, Library, LibraryModel, Mlp, MlpModel
 from harness.programs import CommandModel
 from harness.units import Bytes, Finite, NonNegative, Positive, Seconds, Whole
 
 if TYPE_CHECKING:
     from harness.checks import Check
 
-Count = Annotated[int, Whole(), Ge(1)]
+__all__ = ["Count", "Decoder", "DecoderModel", "Library", "LibraryModel", "Mlp", "MlpModel"]
+"""What is written down elsewhere and belongs to the words here."""
+
 Seed = Annotated[int, Whole(), Ge(0)]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decoder:
-    """A transformer decoder: pre-norm blocks of causal attention and a feed-forward network.
-
-    dropout: the share of each residual update that is set to zero in training, the rest scaled up to make
-    up for it.
-    """
-
-    vocab: Count
-    width: Count
-    layers: Count
-    heads: Count
-    kv_heads: Count | None = None
-    hidden: Count | None = None
-    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
-    norm_eps: Positive = 1e-5
-    activation: Literal["gelu", "swiglu"] = "gelu"
-    positions: Literal["none", "sinusoidal", "learned", "rotary"] = "sinusoidal"
-    rope_theta: Positive = 10_000.0
-    attention_output: bool = True
-    attention_bias: bool = False
-    mlp_bias: bool = True
-    final_norm: bool = True
-    tied: bool = True
-    init_std: Positive = 0.02
-    dropout: Annotated[float, Finite(), Ge(0), Lt(1)] = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse shapes that cannot be."""
-        if self.width % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-        if self.kv_heads is not None and self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
-        if self.positions == "rotary" and (self.width // self.heads) % 2:
-            raise ValueError(f"rotary positions need an even head size, got {self.width // self.heads}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mlp:
-    """A multi-layer perceptron. Loss: mean squared error (regression) or cross entropy (classification)."""
-
-    inputs: Count
-    hidden: tuple[Count, ...]
-    outputs: Count
-    activation: Literal["relu", "gelu", "tanh"] = "gelu"
-    task: Literal["regression", "classification"] = "regression"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecoderModel:
-    """`model: {decoder: {...}}`."""
-
-    decoder: Decoder
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MlpModel:
-    """`model: {mlp: {...}}`."""
-
-    mlp: Mlp
 
 
 Computed = DecoderModel | MlpModel
 """Models that a backend computes from one problem; of programs, nothing is known but what they say."""
-Model = Annotated[DecoderModel | MlpModel | CommandModel, ByKey()]
+Model = Annotated[DecoderModel | MlpModel | LibraryModel | CommandModel, ByKey()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,6 +203,7 @@ class Case:
     """What should happen: model, config, backends, expectations, faults it must catch.
 
     name: the file's stem, with `[key=value,...]` for the choices of a matrix. path: the file.
+    library: the engine in C that `native_c` runs in place of ours; the model is the decoder that it computes.
     expect: checks by name. expect_on: for one backend, checks that are added or replace those of `expect`.
     digest: of everything that changes the numbers or the judgement.
     """
@@ -277,6 +219,7 @@ class Case:
     config: Config
     backends: tuple[str, ...]
     expect: Mapping[str, "Check"]
+    library: Library | None = None
     expect_on: Mapping[str, Mapping[str, "Check"]] = field(default_factory=dict)
     source: str = ""
     tags: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from os.path import isfile  # unlike that of Path, it never raises
 
 from harness import data
 from harness.checks import Check
@@ -15,6 +16,7 @@ from harness.data.common import decoder_of, mlp_of
 from harness.documents import Mistake, Node
 from harness.model import HarnessError
 from harness.models import describe
+from harness.native import BUILTIN
 from harness.programs import CommandModel
 from harness.spec import Case, Computed, DecoderModel, MarkovData, TeacherData, TextData
 
@@ -31,7 +33,20 @@ def unsuitable(case: Case, root: Node) -> list[Mistake]:
     lacking = [name for name in ("data", "optimizer") if getattr(case.config, name) is None]
     if lacking:
         return [Mistake(_nearest(root, ["config"]).start, f"config.{name}: missing") for name in lacking]
-    return [*_refused_data(case, root), *_idle_patterns(case, case.model, root)]
+    return [
+        *_refused_data(case, root),
+        *_missing_sources(case, root),
+        *_idle_patterns(case, case.model, root),
+    ]
+
+
+def _missing_sources(case: Case, root: Node) -> Iterator[Mistake]:
+    """Sources of a library that are no files."""
+    for source in case.library.sources if case.library else ():
+        path = case.path.parent / source
+        if source != BUILTIN and not isfile(path):  # noqa: PTH113
+            text = f"model.library.source: no such file: '{path}'; name it relative to the case's folder"
+            yield Mistake(_nearest(root, ["model", "library", "source"]).start, text)
 
 
 def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:

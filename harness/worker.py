@@ -95,7 +95,7 @@ def run(job: Job, progress: Progress) -> Facts:
     if isinstance(backend, Program):
         return backend.record(job.case, job.scratch, progress)
     environment = backend.configure(job.case.config)
-    problem, build = _injected(job.fault, build_problem(job.case), backend.build)
+    problem, build = _prepared(job, backend)
     timed = _timed_training(build, problem, progress)
     progress.enter("observe")
     observed = build(problem)
@@ -131,6 +131,13 @@ def run(job: Job, progress: Progress) -> Facts:
 
 
 Build = Callable[[Problem], Trainer]
+
+
+def _prepared(job: Job, backend: Backend) -> tuple[Problem, Build]:
+    """The problem and the way to build its trainers, with what is made once for many runs made."""
+    problem, build = _injected(job.fault, build_problem(job.case), backend.build)
+    backend.prepare(problem)
+    return problem, build
 
 
 def _injected(fault: str, problem: Problem, build: Build) -> tuple[Problem, Build]:

@@ -52,6 +52,12 @@ def by_update(value, **changes):
     return facts(update_ratio=table(value), update_error=table(abs(value - 1)), **changes)
 
 
+def started(seconds, **problem):
+    healthy = facts(problem=problem)
+    measured = replace(healthy.measurements["startup_time"], value=seconds)
+    return replace(healthy, measurements={**healthy.measurements, "startup_time": measured})
+
+
 def calls(update=1.0, backward=1.0, zero_grad=1.0):
     return {"update": row(update), "backward": row(backward), "zero_grad": row(zero_grad)}
 
@@ -918,6 +924,17 @@ SICK = {
             "memory grows every step: 2.033 KiB a step, 976.6 KiB to 1.007 MiB in 28 steps",
             FITS,
             step=14,
+        ),
+    ],
+    "starts_slowly": [
+        Sick(
+            started(3.1),
+            "starts slowly: 3.1 s until ready to train, expected 1.002 s at most for 12,416 numbers",
+        ),
+        Sick(
+            started(40.0, parameters=134_515_008),
+            "starts slowly: 40 s until ready to train, expected 27.9 s at most for 134,515,008 numbers",
+            (0.3, 0.5),
         ),
     ],
     "steps_slow_down": [

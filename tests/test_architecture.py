@@ -25,13 +25,14 @@ TABLE = {
     "harness.units": " | annotated_types pydantic_core",
     "harness.kinds": "units | pydantic_core",
     "harness.programs": "units | annotated_types",
-    "harness.spec": "kinds programs units | annotated_types",
+    "harness.model_spec": "units | annotated_types",
+    "harness.spec": "kinds model_spec programs units | annotated_types",
     "harness.discover": "model",
     # Case files.
     "harness.documents": "model | yaml",
     "harness.validation": "discover documents kinds units | pydantic pydantic_core",
-    "harness.suitability": "checks data documents model models programs spec",
-    "harness.draft": "checks discover documents spec suitability units validation | annotated_types",
+    "harness.suitability": "checks data documents model models native programs spec",
+    "harness.draft": "checks discover documents native spec suitability units validation | annotated_types",
     "harness.families": "discover documents kinds spec",
     "harness.cases": "documents draft families model spec",
     "harness.schema": "discover draft families spec validation | pydantic",
@@ -41,7 +42,9 @@ TABLE = {
     "harness.data": "model spec | numpy",
     "harness.models": "model spec | numpy",
     "harness.models.*_torch": "model spec | torch",
-    "harness.problem": "data model models optimizers programs schedules spec | numpy",
+    "harness.problem": "data model models native optimizers programs schedules spec | numpy",
+    # Engines in C. What reads cases knows the package's constants only.
+    "harness.native": "model models | numpy",
     # Inside the isolated process. Only what is about torch imports torch.
     "harness.training": "model trainer problem schedules spec | numpy safetensors",
     "harness.parts": "model | numpy",
@@ -54,6 +57,8 @@ TABLE = {
     "harness.backends.command": "logs measure model optimizers programs schedules spec",
     "harness.backends.numpy_float64": "model models optimizers problem spec training | numpy",
     "harness.backends._torch": "model models problem spec training | torch",
+    "harness.backends._native": "model models native problem spec training | numpy",
+    "harness.backends.native_c": "native problem spec trainer",
     "harness.backends.torch_eager": "model problem spec trainer | torch",
     "harness.probes": "backends model problem spec trainer training | numpy",
     "harness.worker": (

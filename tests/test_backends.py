@@ -34,7 +34,7 @@ from harness.spec import (
     Teacher,
     TeacherData,
 )
-from harness.testing import observe, relative_distances, sample_problem
+from harness.testing import observe, relative_distances, sample_case, sample_problem
 from harness.testing.backends import agrees
 from harness.worker import digest
 
@@ -95,11 +95,12 @@ def decoder(**options):
 
 
 def built(name, model=None, **config):
-    """A trainer and its problem; skipped where the backend is not there."""
+    """A trainer and its problem; skipped where the backend is not there, or says that it cannot."""
     backend: Backend = working("backends")[name]()
-    if why := backend.unavailable():
+    model = model or decoder()
+    if why := backend.unavailable() or backend.unsupported(sample_case(model, **config)):
         pytest.skip(why)
-    problem = sample_problem(model or decoder(), **config)
+    problem = sample_problem(model, **config)
     backend.configure(problem.config)
     return backend.build(problem), problem
 

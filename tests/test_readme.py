@@ -122,6 +122,7 @@ def test_keys_of_a_case():
     [
         ("key of `config`", spec.Config),
         ("key of `decoder`", spec.Decoder),
+        ("key of `library`", spec.Library),
         ("key of `mlp`", spec.Mlp),
         ("key of `command`", CommandModel),
     ],

@@ -53,6 +53,10 @@ class Backend:
         """Set threads, determinism and seeds in this process; what was set, for the record."""
         raise NotImplementedError
 
+    def prepare(self, problem: Problem) -> None:
+        """Make what is made once for many runs, as a compiled library; nobody takes its time."""
+        del problem
+
     def build(self, problem: Problem) -> Trainer:
         """A trainer that holds the problem's starting weights."""
         raise NotImplementedError
