@@ -528,7 +528,9 @@ def test_the_same_numbers_recorded_by_torch_are_healthy_too():
 
 
 SHIPPED = [
-    case for case in load_cases([Path(__file__).parents[1] / "cases"]).cases if "large" not in case.tags
+    case
+    for case in load_cases([Path(__file__).parents[1] / "cases"]).cases
+    if "large" not in case.tags and NumpyFloat64().misfit(case) == ""
 ]
 
 
