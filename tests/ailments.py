@@ -917,13 +917,13 @@ SICK = {
         Sick(
             facts(memory=np.linspace(1e8, 1.5e8, STEPS)),
             "memory grows every step: 1.766 MiB a step, 95.37 MiB to 143.1 MiB in 28 steps",
-            step=14,
+            step=9,
         ),
         Sick(
             facts(memory=1e6 * 1.002 ** np.arange(STEPS)),
-            "memory grows every step: 2.033 KiB a step, 976.6 KiB to 1.007 MiB in 28 steps",
+            "memory grows every step: 2.027 KiB a step, 976.6 KiB to 1.007 MiB in 28 steps",
             FITS,
-            step=14,
+            step=9,
         ),
     ],
     "starts_slowly": [

@@ -60,7 +60,7 @@ TABLE = {
     "harness.backends._native": "model models native problem spec training | numpy",
     "harness.backends.native_c": "native problem spec trainer",
     "harness.backends.torch_eager": "model problem spec trainer | torch",
-    "harness.probes": "backends model problem spec trainer training | numpy",
+    "harness.probes": "backends diverge model problem spec trainer training | numpy",
     "harness.worker": (
         "backends codec discover faults measure model optimizers probes problem recorder spec trainer"
         " | numpy threadpoolctl"

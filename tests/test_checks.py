@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from math import inf, log, nan
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from harness.checks.learning_rate import LearningRate
 from harness.checks.loss_at import Between, LossAt
 from harness.checks.loss_drop import LossDrop
 from harness.checks.matches_reference import MatchesReference
-from harness.checks.memory_growth import MemoryGrowth, slope
+from harness.checks.memory_growth import MemoryGrowth, climb
 from harness.checks.parameters import Parameters
 from harness.checks.peak_memory import PeakMemory
 from harness.checks.startup_time import StartupTime
@@ -557,11 +556,20 @@ def test_memory_growth_fails_when_memory_climbs():
     assert statuses(MemoryGrowth(at_most=8192), memory=1e8 + 8192.0 * np.arange(28)) == ["pass"]
 
 
-def test_memory_growth_forgives_the_first_half_and_single_jumps():
+def test_memory_growth_forgives_warm_up_and_single_jumps():
     memory = np.full(28, 1e8)
-    memory[:14] = 1e7 * np.arange(14)
+    memory[:9] = 1e7 * np.arange(9)
     memory[20:] += 5e7
     assert only(MemoryGrowth(at_most=0), memory=memory).observed == 0.0
+
+
+@pytest.mark.parametrize("period", [2, 7, 32])
+def test_memory_growth_forgives_what_is_given_back(period):
+    taken = 4e6 * (np.arange(150) % period >= period // 2)
+    assert only(MemoryGrowth(at_most=0), loss=np.linspace(3, 2, 150), memory=1e8 + taken).observed == 0.0
+    leak = 1e8 + taken + 1024.0 * np.arange(150)
+    verdict = only(MemoryGrowth(at_most=0), loss=np.linspace(3, 2, 150), memory=leak)
+    assert verdict.observed == pytest.approx(1024, rel=0.25)
 
 
 def test_memory_growth_needs_eight_steps():
@@ -575,18 +583,9 @@ def test_memory_growth_fails_on_nan():
     assert failure(only(MemoryGrowth(at_most=4096), memory=np.full(28, nan)), reason="nonfinite")
 
 
-def test_slope_is_the_median_over_all_pairs_without_the_largest_jump():
-    values = np.random.default_rng(0).normal(size=12).cumsum()
-    steps = np.diff(values)
-    jump = max(range(11), key=lambda step: abs(steps[step]))
-    smooth = values - np.where(np.arange(12) > jump, steps[jump] - median(steps), 0)
-    pairs = [(smooth[j] - smooth[i]) / (j - i) for i in range(12) for j in range(i + 1, 12)]
-    assert slope(values) == pytest.approx(median(pairs))
-
-
-def test_slope_sees_a_leak_of_less_than_a_page_a_step():
+def test_climb_sees_a_leak_of_less_than_a_page_a_step():
     # 1 KiB a step arrives as 4 KiB every fourth step.
-    assert slope(4096.0 * (np.arange(64) // 4)) == pytest.approx(1024, rel=0.1)
+    assert climb(4096.0 * (np.arange(64) // 4)) == pytest.approx(1024, rel=0.2)
 
 
 # startup_time, step_time

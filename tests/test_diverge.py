@@ -7,9 +7,14 @@ from math import inf, nan
 import pytest
 from recorded import PROBLEM, WORKER, make_run
 
+from harness.checks.matches_reference import MatchesReference
 from harness.cli import main
 from harness.diverge import Stage, diverge
+from harness.model import Status
+from harness.runner import Runner, Task
+from harness.spec import Sgd, SgdOptimizer
 from harness.store import Session, open_store
+from harness.testing import sample_case
 from harness.testing.healthy import healthy_facts, healthy_trace
 
 
@@ -155,3 +160,25 @@ def test_the_command_on_two_healthy_runs(store, capsys):
 def test_an_unknown_run_is_one_line(store, capsys):
     assert main(["diverge", "tiny:jax", "tiny:torch_eager", "--store", store]) == 2
     assert "no runs of 'tiny' on 'jax'; see `harness history`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "where"),
+    [
+        ("double_step", "step 0, update of "),
+        ("residual_detached", "step 0, gradient of "),
+        ("attention_doubles_input", "step 0, forward: "),
+        ("momentum_lost", "step 1, update of "),
+    ],
+)
+def test_a_training_that_leaves_the_reference_says_where_by_itself(fault, where):
+    config = {"steps": 4, "optimizer": SgdOptimizer(sgd=Sgd(lr=0.1, momentum=0.9))}
+    expect = {"matches_reference": MatchesReference(loss=1e-5, gradients=1e-4)}
+    case = replace(sample_case(**config), expect=expect)
+    task = Task(case=case, backend="torch_eager", fault=fault)
+    (done,) = Runner().run([task])
+    assert done.facts.answers["reference"].facts["parting"]["words"].startswith(where)
+    verdicts = [
+        verdict for verdict in expect["matches_reference"].judge(done.facts) if verdict.status is Status.FAIL
+    ]
+    assert all(f"first beyond rounding: {where}" in verdict.message for verdict in verdicts)

@@ -76,7 +76,8 @@ class MatchesReference(Check):
         bad = ~(difference <= self.loss)
         step = int(np.argmax(bad)) if bad.any() else int(np.argmax(difference))
         about = f"relative loss difference at step {step}"
-        yield bounded(self.name, float(difference[step]), None, self.loss, about=about, step=step)
+        hint = _parted(found)
+        yield bounded(self.name, float(difference[step]), None, self.loss, about=about, hint=hint, step=step)
 
     def _gradients(self, found: Mapping[str, Any]) -> Iterable[Verdict]:
         if self.gradients is None:
@@ -85,9 +86,17 @@ class MatchesReference(Check):
             differences: Mapping[str, float] = found[f"gradients_{weights}"]
             tensor = max(differences, key=lambda name: _nan_first(differences[name]))
             about = f"relative gradient difference of {tensor} at {weights} weights"
-            worst = float(differences[tensor])
-            yield bounded(self.name, worst, None, self.gradients, about=about, step=0, tensor=tensor)
+            worst, hint = float(differences[tensor]), _parted(found)
+            yield bounded(
+                self.name, worst, None, self.gradients, about=about, hint=hint, step=0, tensor=tensor
+            )
 
 
 def _nan_first(value: float) -> float:
     return np.inf if np.isnan(value) else value
+
+
+def _parted(found: Mapping[str, Any]) -> str:
+    """Where the training first leaves the reference."""
+    parting = found.get("parting")
+    return f"first beyond rounding: {parting['words']}" if parting else ""

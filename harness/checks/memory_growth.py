@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ PAGE = 4096.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemoryGrowth(Check):
-    """`memory_growth: {at_most: 4 KiB}` a step: the robust slope over the second half of training."""
+    """`memory_growth: {at_most: 4 KiB}` a step: how far the floor under what is resident rises."""
 
     at_most: Bytes
 
@@ -45,17 +46,16 @@ class MemoryGrowth(Check):
 
 
 def _growth(trace: Trace) -> float:
-    return slope(trace.memory[trace.steps // 2 :])
+    return climb(trace.memory)
 
 
-def slope(values: Float64) -> float:
-    """Theil-Sen slope: the median over all pairs of steps. values (T,).
+def climb(values: Float64) -> float:
+    """How far the floor rises a step, from third to third of all but the first third; the less of the two.
 
-    The largest jump is first replaced by the median step: one late allocation is no leak, and more than half
-    of all pairs may span it.
+    values (T,). What is taken and given back leaves the floor where it was, one late allocation raises it
+    once, and only a leak raises it from third to third.
     """
-    increases = np.diff(values)
-    increases[np.argmax(np.abs(increases))] = np.median(increases)
-    values = np.concatenate([[0.0], np.cumsum(increases)])
-    first, second = np.triu_indices(len(values), k=1)
-    return float(np.median((values[second] - values[first]) / (second - first)))
+    thirds = np.array_split(values[len(values) // 3 :], 3)
+    floors = [float(part.min()) for part in thirds]
+    steps = [(len(one) + len(other)) / 2 for one, other in pairwise(thirds)]
+    return float(np.min(np.diff(floors) / steps))

@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.backends.numpy_float64 import NumpyTrainer
+from harness.diverge import ROUNDING, parting_of
 from harness.model import Array, Batch, Float64
 from harness.probes import Context, Probe
 from harness.problem import Problem
@@ -31,6 +32,8 @@ REFERENCE_CODE = (
     "probes/reference.py",
 )
 TRIES = 30
+MOST_COPIED = 5_000_000
+"""Parameters of which the reference keeps a copy, to know how far each step moves them."""
 
 
 class Reference(Probe):
@@ -40,7 +43,9 @@ class Reference(Probe):
         """loss_difference by step; gradients_default and gradients_scaled by tensor, both relative; scale.
 
         forward_default, forward_scaled: on the first batch, the relative difference of the logits, the loss
-        over the reference's, and the gradient of all tensors projected on the reference's.
+        over the reference's, and the gradient of all tensors projected on the reference's. parting: step,
+        stage, tensor and relative difference where the recorded training first leaves the reference by more
+        than rounding; None if it never does.
         """
         if context.reference:
             raise NotImplementedError("this backend is the reference")
@@ -54,6 +59,7 @@ class Reference(Probe):
             "forward_scaled": scaled.forward,
             "scale": story.scale,
             "reference_moved": story.moved,
+            "parting": _parting(context, story),
         }
 
     def _differences(self, context: Context, scale: float) -> "tuple[_Differences, _Differences]":
@@ -99,11 +105,62 @@ def _projection(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> float
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Story:
-    """What the reference does with a problem: losses, whether a weight moved, the scale for O(1) logits."""
+    """What the reference does with a problem: losses, whether a weight moved, the scale for O(1) logits.
+
+    gradient_norm, update_norm: rows by step, of each tensor; no updates of large models.
+    """
 
     losses: list[float]
     moved: bool
     scale: float
+    gradient_norm: list[list[float]]
+    update_norm: list[list[float]]
+
+
+@dataclass(slots=True)
+class _Norms:
+    """A watch over the reference: the norms of gradients and updates, step by step."""
+
+    trainer: NumpyTrainer
+    gradient_norm: list[list[float]] = field(default_factory=list)
+    update_norm: list[list[float]] = field(default_factory=list)
+    before: list[Array] = field(default_factory=list)
+
+    def gradients_ready(self) -> None:
+        """Before clipping."""
+        gradients = self.trainer.gradient_arrays()
+        self.gradient_norm.append(
+            [0.0 if each is None else float(np.linalg.norm(each)) for each in gradients]
+        )
+        weights = self.trainer.weight_arrays()
+        if sum(map(len, weights)) <= MOST_COPIED:
+            self.before = [each.copy() for each in weights]
+
+    def gradients_clipped(self) -> None:
+        """Nothing to note."""
+
+    def updated(self, learning_rate: float) -> None:
+        """How far each tensor moved."""
+        del learning_rate
+        moved = zip(self.trainer.weight_arrays(), self.before, strict=False)
+        self.update_norm.append([float(np.linalg.norm(after - before)) for after, before in moved])
+
+
+def _parting(context: Context, story: _Story) -> Mapping[str, Any] | None:
+    """Where the recorded training leaves the reference; updates only where the reference kept its own."""
+    trace, steps = context.trace, len(story.losses)
+    if any(len(row) != len(trace.tensors) for row in story.gradient_norm):
+        return None
+    updates = np.array(story.update_norm, np.float64).reshape(steps, -1)
+    known = updates.shape == trace.update_norm.shape
+    reference = replace(
+        trace,
+        loss=np.array(story.losses),
+        gradient_norm=np.array(story.gradient_norm),
+        update_norm=updates if known else trace.update_norm,
+    )
+    found = parting_of(trace, reference, ROUNDING[context.problem.config.dtype])
+    return None if found is None else {**asdict(found), "stage": str(found.stage), "words": found.words()}
 
 
 def _reference_story(problem: Problem, cache: Path | None) -> _Story:
@@ -114,7 +171,7 @@ def _reference_story(problem: Problem, cache: Path | None) -> _Story:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({"losses": story.losses, "moved": story.moved, "scale": story.scale}))
+        draft.write_text(json.dumps(asdict(story)))
         draft.replace(path)
     return story
 
@@ -132,9 +189,16 @@ def _code_digest() -> str:
 def _tell(problem: Problem) -> _Story:
     scale = find_scale(NumpyTrainer(problem), problem.batches[0].inputs)
     trainer = NumpyTrainer(problem)
-    losses = [trainer.step(batch) for batch in problem.batches]
+    norms = _Norms(trainer)
+    losses = [trainer.step(batch, norms) for batch in problem.batches]
     moved = any(not np.array_equal(trainer.weights[name], problem.initial[name]) for name in trainer.names)
-    return _Story(losses=losses, moved=moved, scale=scale)
+    return _Story(
+        losses=losses,
+        moved=moved,
+        scale=scale,
+        gradient_norm=norms.gradient_norm,
+        update_norm=norms.update_norm,
+    )
 
 
 def find_scale(trainer: NumpyTrainer, inputs: Array) -> float:
