@@ -45,7 +45,7 @@ def report(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite with its coverage gate; arguments after -- go to pytest, without the gate."""
-    install(session, "tests")
+    install(session, "tests", "jax", "transformers")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return

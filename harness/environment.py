@@ -131,6 +131,7 @@ MACHINE_PARTS = (
     Part(key="device", words="device"),
     Part(key="dtype", words="dtype"),
     Part(key="threads", words="threads"),
+    Part(key="ranks", words="ranks"),
     Part(key="architecture", words="architecture"),
     Part(key="cpu", words="CPU model"),
     Part(key="cores", words="cores"),

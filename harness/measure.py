@@ -3,6 +3,8 @@
 import mmap
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,15 @@ class PhaseMemory:
         """End a phase: keep its peak, begin the next one."""
         self.peaks[phase] = max(self.peaks.get(phase, 0), peak_bytes() - self.baseline)
         reset_peak()
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What happens meanwhile belongs to no phase; what it leaves in memory, to the baseline."""
+        reset_peak()
+        before = peak_bytes()
+        yield
+        reset_peak()
+        self.baseline += max(0, peak_bytes() - before)
 
     def measurements(self) -> list[Measurement]:
         """One measurement a phase, in bytes."""

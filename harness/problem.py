@@ -20,7 +20,7 @@ from harness.spec import Case, Computed, Config, DecoderModel, Library
 
 SMALL = 16_384
 """Initial values of tensors up to this many elements are kept after the first access."""
-NOT_NUMBERS = ("data", "dtype", "threads")
+NOT_NUMBERS = ("data", "dtype", "threads", "ranks")
 """What the digest leaves out of `config`: batches stand for data, the others say only how to compute."""
 
 

@@ -23,8 +23,11 @@ from harness.spec import Case
 from harness.worker import OUT_OF_MEMORY, Job
 
 LOG_LINES = 20
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
-"""Of the fork server. Waiting threads give way: spinning ones starve their own team when cores are shared."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+"""Of the fork server. Waiting threads give way: spinning ones starve their own team when cores are shared.
+
+Inductor compiles in the run itself: processes that compile would be started before the first fork.
+"""
 SHARE_OF_FREE_MEMORY = 0.9
 """What runs without a limit of their own may take together."""
 LOG_TAIL = 16_384
@@ -103,8 +106,8 @@ class Runner:
                 yield from self._lost(str(error))
 
     def _has_room(self, task: Task) -> bool:
-        taken = sum(run.task.case.config.threads for run in self._running.values())
-        return not self._running or taken + task.case.config.threads <= self.workers
+        taken = sum(_cores(run.task) for run in self._running.values())
+        return not self._running or taken + _cores(task) <= self.workers
 
     def _start(self, server: ForkServer, task: Task, scratch: Path, memory: int) -> None:
         self._number += 1
@@ -153,6 +156,11 @@ class Runner:
             standing = Progress.read(run.job.progress_path)
             message = f"{why}; it stood {standing.where(run.task.case.config.steps)}"
             yield _finished(run, Facts(outcome=Outcome.BROKEN, phase=standing.phase, message=message))
+
+
+def _cores(task: Task) -> int:
+    backend: Backend = get("backends", task.backend)()
+    return backend.cores(task.case.config)
 
 
 def preload_for(tasks: Sequence[Task] | deque[Task]) -> list[str]:

@@ -171,7 +171,8 @@ class Config:
 
     sequence: tokens a sample. lengths: [shortest, longest] real tokens a sample, drawn evenly; the rest is
     padding with target `IGNORE`. micro_batches: parts that a batch is split into; gradients are those of the
-    whole batch. data and optimizer may be left out only where a program has its own.
+    whole batch. ranks: processes among which a backend that distributes divides each micro-batch; the others
+    compute the same in one. data and optimizer may be left out only where a program has its own.
     """
 
     steps: Count
@@ -187,6 +188,7 @@ class Config:
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     seed: Seed = 0
     threads: Count = 1
+    ranks: Count = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be split or padded."""

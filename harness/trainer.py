@@ -1,10 +1,11 @@
 """A live training, as the suite sees it: every backend makes a `Trainer`, every probe asks one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.model import Array, Batch
+from harness.model import Array, Batch, Measurement
 
 
 class Watch(Protocol):
@@ -23,6 +24,14 @@ class Watch(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rank:
+    """One process of a distributed training: its own copy of the weights, the samples of its last step."""
+
+    parameters: Mapping[str, Array]
+    sample_ids: tuple[int, ...]
+
+
 class Trainer(Protocol):
     """A live training. NumPy arrays at the border, so one probe serves every backend.
 
@@ -31,6 +40,22 @@ class Trainer(Protocol):
 
     names: tuple[str, ...]
     training: bool
+
+    def prepare(self, batches: Sequence[Batch]) -> bool:
+        """Do once what is no step, and changes none: compile for the shapes of these batches.
+
+        batches: those of all steps, then the held-out one. Returns whether there was anything to do.
+        """
+        del batches
+        return False
+
+    def measurements(self) -> Iterable[Measurement]:
+        """What only the backend can measure, up to now: time to compile, memory of a device."""
+        return ()
+
+    def ranks(self) -> Sequence[Rank]:
+        """What each process of a distributed training holds; none where one process does all."""
+        return ()
 
     def parameters(self) -> Mapping[str, Array]:
         """Current values by name. May be views of live memory: copy to keep, never write."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -90,11 +90,10 @@ def main(job: Job) -> None:
 def run(job: Job, progress: Progress) -> Facts:
     """Train, observe and ask; the phases are those of `Facts.phase`."""
     backend: Backend = get("backends", job.backend)()
-    # NumPy serves probes beside every framework: its threads, too, are no more than the case asks for.
-    threadpool_limits(job.case.config.threads, user_api="blas")
     if isinstance(backend, Program):
+        threadpool_limits(job.case.config.threads, user_api="blas")
         return backend.record(job.case, job.scratch, progress)
-    environment = backend.configure(job.case.config)
+    environment = _configured(backend, job)
     problem, build = _prepared(job, backend)
     timed = _timed_training(build, problem, progress)
     progress.enter("observe")
@@ -128,6 +127,18 @@ def run(job: Job, progress: Progress) -> Facts:
         answers=answers,
         environment=environment,
     )
+
+
+def _configured(backend: Backend, job: Job) -> Mapping[str, Any]:
+    """Set up the backend, then NumPy, which serves probes beside it: no more threads than the case asks for.
+
+    In this order: NumPy starts its threads here, and a backend that forks must have done so before.
+    """
+    if job.cache is not None:
+        backend.keep_in(job.cache)
+    environment = backend.configure(job.case.config)
+    threadpool_limits(job.case.config.threads, user_api="blas")
+    return environment
 
 
 Build = Callable[[Problem], Trainer]
@@ -170,6 +181,9 @@ def _timed_training(build: Build, problem: Problem, progress: Progress) -> _Time
     startup = time.perf_counter() - start
     memory.close("build")
     try:
+        with memory.left_out():
+            if trainer.prepare((*problem.batches, problem.held_out)):
+                drop_caches()
         progress.enter("train")
         losses, seconds = _train(trainer, problem, progress)
         memory.close("train")
@@ -181,6 +195,7 @@ def _timed_training(build: Build, problem: Problem, progress: Progress) -> _Time
             Measurement(name="held_out_loss", value=held_out, unit=""),
             *_step_measurements(seconds, problem),
             *memory.measurements(),
+            *trainer.measurements(),
         ]
         parameters = sum(values.size for values in trainer.parameters().values())
         return _Timed(losses=losses, digest=digest(trainer), parameters=parameters, measurements=measurements)

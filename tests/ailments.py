@@ -258,6 +258,30 @@ SICK = {
             remedy="copied",
         ),
     ],
+    "replicas_out_of_sync": [
+        Sick(
+            asked("replicas", ranks=2, distance=0.01, apart_from=3),
+            "ranks are out of sync: their weights part after step 3, up to 1 %",
+            step=3,
+        ),
+        Sick(
+            asked("replicas", ranks=2, distance=NAN, apart_from=0),
+            "ranks are out of sync: their weights part after step 0, up to nan",
+            step=0,
+        ),
+    ],
+    "ranks_see_same_data": [
+        Sick(
+            asked("replicas", ranks=2, samples=32, shared=16, left_out=16, unsharded_from=0),
+            "ranks see the same data: of 32 samples 16 were taken by more than one rank, 16 by none",
+            step=0,
+        ),
+        Sick(
+            asked("replicas", ranks=4, samples=32, shared=3, left_out=0, unsharded_from=5),
+            "ranks see the same data: of 32 samples 3 were taken by more than one rank, 0 by none",
+            step=5,
+        ),
+    ],
     "aliased_parameters": [
         Sick(
             asked("coverage", aliased=[["a", "b"]]),

@@ -42,6 +42,10 @@ ANSWERS = {
         "split": 6, "resumed_at": 6, "loss_difference": [0.0] * 6, "rate_difference": [0.0] * 6,
         "weights_difference": 0.0,
     },
+    "replicas": {
+        "ranks": 2, "steps": 8, "distance": 0.0, "apart_from": None, "shared": 0, "left_out": 0, "samples": 32,
+        "unsharded_from": None,
+    },
     "checkpoint": {"bytes": 49_664, "difference": 0.0, "lost": [], "error": "", "seconds": 0.01},
     "generation": {
         "inference_difference": 1e-6, "difference_trained": 1e-6, "difference_drawn": 1e-7, "tokens": 128,

@@ -42,6 +42,7 @@ TABLE = {
     "harness.data": "model spec | numpy",
     "harness.models": "model spec | numpy",
     "harness.models.*_torch": "model spec | torch",
+    "harness.models.*_jax": "model spec | jax",
     "harness.problem": "data model models native optimizers programs schedules spec | numpy",
     # Engines in C. What reads cases knows the package's constants only.
     "harness.native": "model models | numpy",
@@ -59,7 +60,15 @@ TABLE = {
     "harness.backends._torch": "model models problem spec training | torch",
     "harness.backends._native": "model models native problem spec training | numpy",
     "harness.backends.native_c": "native problem spec trainer",
-    "harness.backends.torch_eager": "model problem spec trainer | torch",
+    "harness.backends.torch_*": "model problem spec trainer | torch",
+    "harness.backends._compiling": "model training",
+    "harness.backends._compiled": "model models problem spec | torch",
+    "harness.backends._turns": " | torch",
+    "harness.backends._cuda": "model problem trainer | torch",
+    "harness.backends._ranks": "model processes | torch",
+    "harness.backends._ddp": "model models problem trainer | numpy torch",
+    "harness.backends.jax": "problem spec trainer | jax",
+    "harness.backends._jax": "model models optimizers problem spec | jax numpy optax",
     "harness.probes": "backends diverge model problem spec trainer training | numpy",
     "harness.worker": (
         "backends codec discover faults measure model optimizers probes problem recorder spec trainer"

@@ -38,7 +38,13 @@ from harness.testing import observe, relative_distances, sample_case, sample_pro
 from harness.testing.backends import agrees
 from harness.worker import digest
 
-COMPUTING = [name for name, backend in working("backends").items() if not issubclass(backend, Program)]
+BY_THEMSELVES = {"jax", "torch_compile", "torch_cuda", "torch_cuda_compile", "torch_ddp"}
+"""They compile or start processes: test_backend_<name>.py tries what is theirs, in seconds."""
+COMPUTING = [
+    name
+    for name, backend in working("backends").items()
+    if not issubclass(backend, Program) and name not in BY_THEMSELVES
+]
 OTHERS = [name for name in COMPUTING if not working("backends")[name].reference]
 
 DECODERS = {
@@ -120,7 +126,7 @@ def test_every_option_of_the_decoder_is_tried():
 
 def test_every_option_of_training_is_tried():
     tried = {option for options in TRAININGS.values() for option in options}
-    elsewhere = {"steps", "batch", "sequence", "dtype", "seed", "threads"}
+    elsewhere = {"steps", "batch", "sequence", "dtype", "seed", "threads", "ranks"}
     assert tried | elsewhere == {field.name for field in fields(Config)}
 
 

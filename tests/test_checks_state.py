@@ -13,6 +13,7 @@ from harness.checks.generation import Generation
 from harness.checks.moves import Moves
 from harness.checks.optimizer_covers import OptimizerCovers
 from harness.checks.overfits_one_batch import OverfitsOneBatch
+from harness.checks.replicas import Replicas
 from harness.checks.resume import Resume
 from harness.checks.samples import Samples
 from harness.checks.score import Score
@@ -52,6 +53,16 @@ HEALTHY = {
         "rate_difference": [0.0] * 6,
         "weights_difference": 0.0,
     },
+    "replicas": {
+        "ranks": 2,
+        "steps": 8,
+        "distance": 0.0,
+        "apart_from": None,
+        "shared": 0,
+        "left_out": 0,
+        "samples": 32,
+        "unsharded_from": None,
+    },
     "checkpoint": {"bytes": 50_712, "difference": 0.0, "lost": [], "error": "", "seconds": 0.01},
     "generation": {
         "inference_difference": 2e-6,
@@ -86,6 +97,7 @@ PROBED = {
     TrainsInTrainingMode(required=True): "the mode of the steps",
     OptimizerCovers(tensors="all"): "what the optimizer holds",
     Aliased(tensors="none"): "which tensors share memory",
+    Replicas(agree=True, sharded=True): "what each rank holds",
     Resume(tolerance=1e-6): "a resumed training",
     Checkpoint(at_most=51 * 1024, round_trip="exact"): "a checkpoint",
     Generation(matches_training=1e-4, distinct=3, repeatable=True, at_least=rate("10 tokens/s")): "inference",
@@ -165,6 +177,7 @@ def test_what_makes_no_sense_is_skipped(check):
         ("optimizer_covers: all", OptimizerCovers(tensors="all")),
         ('moves: {"*": true, "embedding": false}', Moves(tensors={"*": True, "embedding": False})),
         ("aliased: none", Aliased(tensors="none")),
+        ("replicas: {agree: true}", Replicas(agree=True)),
         ("resume: 1e-6", Resume(tolerance=1e-6)),
         ("resume: 0", Resume(tolerance=0)),
         ("checkpoint: {at_most: 51 KiB, round_trip: exact}", Checkpoint(at_most=52_224, round_trip="exact")),
@@ -197,6 +210,7 @@ def test_the_form_in_yaml(text, check):
         ("optimizer_covers: some", "expected 'all', got 'some'"),
         ("moves: {}", "give at least one tensor pattern"),
         ("aliased: some", "expected 'none', got 'some'"),
+        ("replicas: {agree: false}", "expected agree: true or sharded: true; otherwise nothing can fail"),
         ("resume: -1", "expected >= 0, got -1"),
         ("checkpoint: {}", "give at least one of at_least, at_most, round_trip"),
         ("checkpoint: {round_trip: roughly}", "expected 'exact', got 'roughly'"),
@@ -390,6 +404,32 @@ def test_moves_needs_its_tensors():
         "a tensor that matches 'layers.*' was not recorded",
     )
     assert Moves(tensors={"*": True, "emb*": False}).patterns == ("*", "emb*")
+
+
+# replicas
+
+
+def test_replicas_pass():
+    both = [
+        "the 2 ranks hold the same weights after each of 8 steps",
+        "each of 32 samples was taken by one of 2 ranks",
+    ]
+    assert messages(Replicas(agree=True, sharded=True)) == both
+    assert messages(Replicas(agree=True)) == both[:1]
+    assert messages(Replicas(sharded=True), distance=1.0) == both[1:]
+
+
+@pytest.mark.parametrize("distance", [1e-9, nan, inf])
+def test_replicas_fail_when_they_part(distance):
+    verdict = only(Replicas(agree=True), distance=distance, apart_from=3)
+    assert (verdict.status, verdict.step, verdict.reason) == (Status.FAIL, 3, "out_of_sync")
+    assert verdict.message.startswith("the weights of 2 ranks part after step 3, up to ")
+
+
+def test_replicas_fail_when_data_are_not_sharded():
+    verdict = only(Replicas(sharded=True), shared=16, left_out=16, unsharded_from=0)
+    message = "of 32 samples 16 were taken by more than one rank and 16 by none, expected each in one"
+    assert failure(verdict, message, observed=32.0, expected="0", step=0, reason="unsharded")
 
 
 # aliased

@@ -370,7 +370,7 @@ def test_tags_and_backends_choose(call):
     [
         (["--tag", "smal"], "--tag: no case carries 'smal'; did you mean 'small'?"),
         (["--tag", "small", "--tag", "zzz"], "--tag: no case carries 'zzz'; known: small"),
-        (["--backend", "torch"], "--backend: unknown name 'torch'; did you mean 'torch_eager'?"),
+        (["--backend", "torch"], "--backend: unknown name 'torch'; did you mean 'torch_ddp'?"),
         (["--backend", "torch_eager"],
          "--backend: none of the chosen cases runs on 'torch_eager'; see `harness list`"),
         (["none.yaml"], "none.yaml: no such file or folder; expected case files or folders of them"),

@@ -278,13 +278,17 @@ def test_every_fault_applies_somewhere():
     idle = {
         name for name in TRAINING if all(get("faults", name)().not_applicable(case_of(f)) for f in FAMILIES)
     }
-    assert idle == {"never_reshuffled"}  # needs epochs; see its own test
+    # The first needs epochs; see its own test. The others need ranks: test_backend_torch_ddp.py.
+    assert idle == {"never_reshuffled", "ranks_out_of_sync", "ranks_share_data"}
 
 
 # training faults: they change what can be seen
 
-ON_THEIR_OWN = {"memory_leak", "slower_every_step", "nondeterministic_reduction", "never_reshuffled"}
-"""They change no number of one training; each has its own test below."""
+ON_THEIR_OWN = {
+    "memory_leak", "slower_every_step", "nondeterministic_reduction", "never_reshuffled", "ranks_out_of_sync",
+    "ranks_share_data",
+}  # fmt: skip
+"""They change no number of one training; each has its own test below, those of ranks with their backend."""
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,13 @@ class Backend:
         del case
         return ""
 
+    def keep_in(self, cache: Path) -> None:
+        """Called first, if at all: a folder that all runs share, for what is named by its content."""
+
+    def cores(self, config: Config) -> int:
+        """How many cores a run keeps busy."""
+        return config.threads
+
     def configure(self, config: Config) -> Mapping[str, Any]:
         """Set threads, determinism and seeds in this process; what was set, for the record."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -14,7 +14,12 @@ from harness.training import LoopTrainer
 
 
 class TorchTrainer(LoopTrainer):
-    """Weights are leaf tensors by name, gradients live in `.grad`, dropout draws from torch's generator."""
+    """Weights are leaf tensors by name, gradients live in `.grad`, dropout draws from torch's generator.
+
+    device: where all of it lies.
+    """
+
+    device: ClassVar[str] = "cpu"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -24,19 +29,19 @@ class TorchTrainer(LoopTrainer):
         # trace, for a CUDA that may start later: a millisecond a trainer.
         torch.default_generator.manual_seed(problem.config.seed)
         self.model = torch_model(problem.model, problem.config.sequence)
-        self.tensors = {
-            name: torch.from_numpy(problem.initial[name]).to(dtype, copy=True).requires_grad_()
-            for name in self.names
+        place: dict[str, Any] = {"dtype": dtype, "device": self.device}
+        self.tensors: dict[str, torch.Tensor] = {
+            name: torch.nn.Parameter(torch.tensor(problem.initial[name], **place)) for name in self.names
         }
         self.optimizer = make_optimizer(problem.config, list(self.tensors.values()))
         # torch updates in place, so one view serves for the whole training; NumPy has no bfloat16 to view.
-        viewable = dtype is not torch.bfloat16
+        viewable = dtype is not torch.bfloat16 and self.device == "cpu"
         self.views = (
             [to_numpy(tensor.detach()).reshape(-1) for tensor in self.tensors.values()] if viewable else None
         )
 
     def parameters(self) -> Mapping[str, Array]:
-        """Views of live memory; copies in float32 for bfloat16, which NumPy lacks."""
+        """Views of live memory; copies from another device, and for bfloat16, which NumPy lacks, float32."""
         return {name: to_numpy(tensor.detach()) for name, tensor in self.tensors.items()}
 
     def load(self, parameters: Mapping[str, Array]) -> None:
@@ -47,7 +52,7 @@ class TorchTrainer(LoopTrainer):
     def logits(self, inputs: Array) -> Array:
         """Outputs of the model, without gradients."""
         with torch.no_grad():
-            return to_numpy(self.model(self.tensors, to_torch(inputs, self.dtype)))
+            return to_numpy(self.forward(self.to_torch(inputs)))
 
     def loss(self, batch: Batch) -> float:
         """Mean loss over the counted targets, without gradients."""
@@ -67,11 +72,11 @@ class TorchTrainer(LoopTrainer):
 
     def gradients(self, batch: Batch) -> Mapping[str, Array]:
         """Gradients of a batch, under the masks that the next step will draw."""
-        random = torch.get_rng_state()
+        random = self.random_state()
         try:
             return super().gradients(batch)
         finally:
-            torch.set_rng_state(random)
+            self.set_random_state(random)
 
     def zero_gradients(self) -> None:
         """Forget the gradients."""
@@ -103,11 +108,11 @@ class TorchTrainer(LoopTrainer):
         return tuple(name for name, tensor in self.tensors.items() if id(tensor) in held)
 
     def weight_arrays(self) -> Sequence[Array]:
-        """Flat views (copies for bfloat16)."""
+        """Flat views, or copies where `parameters` gives copies."""
         return self.views or [to_numpy(tensor.detach()).reshape(-1) for tensor in self.tensors.values()]
 
     def gradient_arrays(self) -> Sequence[Array | None]:
-        """Flat views (copies for bfloat16); None where autograd left none."""
+        """Flat views, or copies as for weights; None where autograd left none."""
         gradients = [tensor.grad for tensor in self.tensors.values()]
         if self.views is None:
             return [None if gradient is None else to_numpy(gradient).reshape(-1) for gradient in gradients]
@@ -128,7 +133,7 @@ class TorchTrainer(LoopTrainer):
     def state(self) -> Any:
         """Weights, optimizer state, position and random state, copied."""
         weights = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
-        return weights, copy.deepcopy(self.optimizer.state_dict()), self.position, torch.get_rng_state()
+        return weights, copy.deepcopy(self.optimizer.state_dict()), self.position, self.random_state()
 
     def restore(self, state: Any) -> None:
         """Return to a state."""
@@ -136,11 +141,28 @@ class TorchTrainer(LoopTrainer):
         for name, values in weights.items():
             self.tensors[name].data.copy_(values)
         self.optimizer.load_state_dict(copy.deepcopy(optimizer))
-        torch.set_rng_state(random)
+        self.set_random_state(random)
+
+    def random_state(self) -> torch.Tensor:
+        """The state of the generator that dropout draws from."""
+        return torch.get_rng_state()
+
+    def set_random_state(self, state: torch.Tensor) -> None:
+        """Return to a `random_state`."""
+        torch.set_rng_state(state)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Outputs of the model for inputs on the device."""
+        return self.model(self.tensors, inputs)
+
+    def to_torch(self, values: Array) -> torch.Tensor:
+        """Tokens stay integers; real numbers take the model's dtype."""
+        tensor = torch.from_numpy(values)
+        return tensor.to(self.device, tensor.dtype if values.dtype.kind == "i" else self.dtype)
 
     def _loss_sum(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        outputs = self.model(self.tensors, to_torch(batch.inputs, self.dtype))
-        return self.model.loss_sum(outputs, to_torch(batch.targets, self.dtype))
+        outputs = self.forward(self.to_torch(batch.inputs))
+        return self.model.loss_sum(outputs, self.to_torch(batch.targets))
 
 
 def make_optimizer(config: Config, tensors: "list[torch.Tensor]") -> torch.optim.Optimizer:
@@ -159,13 +181,7 @@ def make_optimizer(config: Config, tensors: "list[torch.Tensor]") -> torch.optim
     return torch.optim.SGD(groups, lr=sgd.lr, momentum=sgd.momentum, nesterov=sgd.nesterov)
 
 
-def to_torch(values: Array, dtype: "torch.dtype") -> torch.Tensor:
-    """Tokens stay integers; real numbers take the model's dtype."""
-    tensor = torch.from_numpy(values)
-    return tensor if values.dtype.kind == "i" else tensor.to(dtype)
-
-
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """A view where NumPy knows the dtype, a float32 copy for bfloat16."""
-    array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    """A view where NumPy knows the dtype and can reach the memory, else a copy; bfloat16 becomes float32."""
+    array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy()
     return array

@@ -71,3 +71,8 @@ def regression(case: Case) -> str:
     """Numbers are predicted, not classes."""
     numbers = isinstance(case.model, MlpModel) and case.model.mlp.task == "regression"
     return "a regression has no classes" if numbers else ""
+
+
+def one_rank(case: Case) -> str:
+    """Nothing is distributed."""
+    return "" if case.config.ranks > 1 else "one process trains"

@@ -1,7 +1,8 @@
-"""The model families: each described once, computed in NumPy (the reference) and in torch.
+"""The model families: each described once, computed in NumPy (the reference), in torch and in JAX.
 
 `<family>.py` names the parameters, `<family>_numpy.py` writes forward and backward out, `<family>_torch.py`
-is the same mathematics under autograd. Importing this package loads no framework.
+and `<family>_jax.py` are the same mathematics for their frameworks to differentiate. Importing this package
+loads no framework.
 """
 
 from collections.abc import Mapping
@@ -13,9 +14,21 @@ from harness.models.tensor import Tensor, initial
 from harness.spec import Computed, DecoderModel
 
 if TYPE_CHECKING:
+    import jax
     import torch
 
-__all__ = ["NumpyModel", "Tensor", "TorchModel", "count", "describe", "initial", "numpy_model", "torch_model"]
+__all__ = [
+    "JaxModel",
+    "NumpyModel",
+    "Tensor",
+    "TorchModel",
+    "count",
+    "describe",
+    "initial",
+    "jax_model",
+    "numpy_model",
+    "torch_model",
+]
 
 
 class NumpyModel(Protocol):
@@ -56,6 +69,20 @@ class TorchModel(Protocol):
         ...
 
 
+class JaxModel(Protocol):
+    """A family in JAX: a pure function of a dict of arrays of any floating dtype."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, parameters: "Mapping[str, jax.Array]", inputs: "jax.Array") -> "jax.Array":
+        """Outputs (B, L, V) or (B, O)."""
+        ...
+
+    def loss_sum(self, outputs: "jax.Array", targets: "jax.Array") -> "jax.Array":
+        """Summed loss, a scalar."""
+        ...
+
+
 def describe(model: Computed, sequence: int) -> tuple[Tensor, ...]:
     """The parameters of a model in a fixed order. sequence: tokens a sample; learned positions need it."""
     if isinstance(model, DecoderModel):
@@ -88,3 +115,14 @@ def torch_model(model: Computed, sequence: int) -> TorchModel:
     from harness.models.mlp_torch import TorchMlp  # noqa: PLC0415 - imports torch
 
     return TorchMlp(model.mlp)
+
+
+def jax_model(model: Computed, sequence: int) -> JaxModel:
+    """A model in JAX. Imports jax."""
+    if isinstance(model, DecoderModel):
+        from harness.models.decoder_jax import JaxDecoder  # noqa: PLC0415 - imports jax
+
+        return JaxDecoder(model.decoder, sequence)
+    from harness.models.mlp_jax import JaxMlp  # noqa: PLC0415 - imports jax
+
+    return JaxMlp(model.mlp)

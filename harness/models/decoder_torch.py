@@ -68,7 +68,7 @@ class TorchDecoder:
 
     def residual(self, x: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
         """Y = x + update; in training, less what dropout takes out of the update."""
-        if self.training and self.spec.dropout:
+        if self.spec.dropout and self.training:  # in this order: without dropout, one graph serves both modes
             update = functional.dropout(update, self.spec.dropout)
         return x + update
 
@@ -130,17 +130,16 @@ class TorchDecoder:
     def tables(self, length: int, like: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The fixed tables for this length: one (L, D) of positions, or cosine and sine (L, A); made once.
 
-        A compiled model makes them within its graph, unless they were made before it was compiled.
+        A compiled model makes them within its graph: to look for them would make a graph for each length.
         """
+        if torch.compiler.is_compiling():
+            return self._make_tables(length, like)
         key = (length, like.dtype, like.device)
-        if key in self._tables:
-            return self._tables[key]
-        made = self._make_tables(length, like)
-        if not torch.compiler.is_compiling():  # storing from within a graph would force a second compilation
+        if key not in self._tables:
             if len(self._tables) >= 8:
                 self._tables.clear()  # a text that grows by tokens must not leave a table for each length
-            self._tables[key] = made
-        return made
+            self._tables[key] = self._make_tables(length, like)
+        return self._tables[key]
 
     def _make_tables(self, length: int, like: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.spec.positions == "sinusoidal":
