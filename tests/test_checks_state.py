@@ -409,7 +409,7 @@ def test_moves_needs_its_tensors():
 # replicas
 
 
-def test_replicas_pass():
+def test_replicas_passes():
     both = [
         "the 2 ranks hold the same weights after each of 8 steps",
         "each of 32 samples was taken by one of 2 ranks",
@@ -420,13 +420,13 @@ def test_replicas_pass():
 
 
 @pytest.mark.parametrize("distance", [1e-9, nan, inf])
-def test_replicas_fail_when_they_part(distance):
+def test_replicas_fails_when_they_part(distance):
     verdict = only(Replicas(agree=True), distance=distance, apart_from=3)
     assert (verdict.status, verdict.step, verdict.reason) == (Status.FAIL, 3, "out_of_sync")
     assert verdict.message.startswith("the weights of 2 ranks part after step 3, up to ")
 
 
-def test_replicas_fail_when_data_are_not_sharded():
+def test_replicas_fails_when_data_are_not_sharded():
     verdict = only(Replicas(sharded=True), shared=16, left_out=16, unsharded_from=0)
     message = "of 32 samples 16 were taken by more than one rank and 16 by none, expected each in one"
     assert failure(verdict, message, observed=32.0, expected="0", step=0, reason="unsharded")
