@@ -23,9 +23,10 @@ def install(session: nox.Session, *extras: str) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run every nightly case, judge, record, and render out/site/index.html: the main job."""
+    """Run every nightly case, judge, record, sabotage, and render out/site/index.html: the main job."""
     install(session)
-    session.run("harness", "run", "cases", "--tag", "nightly", "--workers", "2", "--report", *session.posargs)
+    what = ("cases", "--tag", "nightly", "--workers", "2", "--sabotage", "--report")
+    session.run("harness", "run", *what, *session.posargs)
 
 
 @nox.session

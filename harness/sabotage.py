@@ -87,18 +87,28 @@ def plan(cases: Sequence[Case], backends: Sequence[str], faults_of: Choice) -> t
         for backend in case.backends
         if faults_of(case) and (not backends or backend in backends)
     ]
-    tasks = [Task(case=case, backend=backend) for case, backend in chosen]
-    idle = []
+    healthy, broken, idle = [], [], []
     for case, backend in chosen:
-        for name in faults_of(case):
-            fault: Fault = get("faults", name)()
-            if not isinstance(fault, TrainingFault):
-                continue
-            why = not_here(fault, case, backend)
-            if why:
-                idle.append(_idle(case, backend, fault, why))
-            else:
-                tasks.append(Task(case=case, backend=backend, fault=name))
+        found, out_of_place = _apart(case, backend, faults_of(case))
+        idle += out_of_place
+        broken += found
+        if found or any(isinstance(get("faults", name)(), TraceFault) for name in faults_of(case)):
+            healthy.append(Task(case=case, backend=backend))
+    return healthy + broken, idle
+
+
+def _apart(case: Case, backend: str, names: Sequence[str]) -> tuple[list[Task], list[Cell]]:
+    """The training faults that can be injected here, as tasks, and the others, as cells that say why not."""
+    tasks, idle = [], []
+    for name in names:
+        fault: Fault = get("faults", name)()
+        if not isinstance(fault, TrainingFault):
+            continue
+        why = not_here(fault, case, backend)
+        if why:
+            idle.append(_idle(case, backend, fault, why))
+        else:
+            tasks.append(Task(case=case, backend=backend, fault=name))
     return tasks, idle
 
 
