@@ -18,7 +18,7 @@ from harness.checks.ignores_padding import IgnoresPadding
 from harness.checks.labels import Labels
 from harness.checks.order_invariant import OrderInvariant
 from harness.checks.samples_independent import SamplesIndependent
-from harness.checks.step_time_growth import StepTimeGrowth, slope
+from harness.checks.step_time_growth import StepTimeGrowth
 from harness.model import Answer, Measurement, Status
 from harness.testing import healthy_facts, healthy_trace
 
@@ -376,14 +376,14 @@ def growth(samples, at_most=0.5, **changes):
 def test_step_time_growth_passes():
     verdict = growth([0.001] * 27)
     assert passes(verdict, "0 % of the median step more at the end than at the start, expected <= 50 %")
-    assert growth([0.001 + 1e-5 * step for step in range(9)], at_most=0.077).status is Status.PASS
+    assert growth([0.001 + 1e-5 * step for step in range(8)], at_most=0.059).status is Status.PASS
 
 
 def test_step_time_growth_fails_when_steps_slow_down():
-    samples = [0.001 * (1 + 0.05 * step) for step in range(21)]  # the median is 1.5 ms
+    samples = [0.001 * (1 + 0.1 * step) for step in range(20)]  # the median is 1.95 ms, quarters 0.5 ms apart
     verdict = growth(samples)
-    assert verdict.observed == pytest.approx(1.0 / 1.5)
-    message = "66.67 % of the median step more at the end than at the start, expected <= 50 %"
+    assert verdict.observed == pytest.approx(3 * 0.5 / 1.95)
+    message = "76.92 % of the median step more at the end than at the start, expected <= 50 %"
     assert failure(verdict, unit="%", reason="out_of_bounds", message=message)
 
 
@@ -403,7 +403,8 @@ def test_a_machine_that_becomes_busy_midway_is_no_steady_climb():
     noise = np.random.default_rng(0).lognormal(0, 0.1, 150)
     busy = np.where(np.arange(150) < 75, 1.0, 2.0)
     verdict = growth((0.001 * noise * busy).tolist())
-    assert (verdict.status, verdict.observed) == (Status.PASS, 0.0)
+    assert verdict.status is Status.PASS
+    assert verdict.observed < 0.2
 
 
 def test_step_time_growth_needs_steps():
@@ -418,17 +419,6 @@ def test_step_time_growth_fails_on_nan():
     assert failure(growth([nan] * 9), reason="nonfinite")
     assert failure(growth([0.001] * 9, value=nan), reason="nonfinite")
     assert failure(growth([0.0] * 9), reason="nonfinite")
-
-
-def test_slope_is_the_median_over_all_pairs():
-    values = np.random.default_rng(0).normal(size=12)
-    pairs = [(values[j] - values[i]) / (j - i) for i in range(12) for j in range(i + 1, 12)]
-    assert slope(values) == pytest.approx(median(pairs))
-
-
-def test_slope_of_a_long_training_is_that_of_its_parts():
-    noise = np.random.default_rng(0).normal(size=20_000)
-    assert slope(3.0 * np.arange(20_000) + noise) == pytest.approx(3.0, rel=1e-3)
 
 
 # gradient_total
