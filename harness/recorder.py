@@ -4,7 +4,6 @@ Cost is what matters here: at 12,416 parameters a step takes less than a millise
 finite are recorded as they are, without a warning: the judge speaks of them.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -63,7 +62,6 @@ class Recorder:
     rows: dict[str, list[Float64]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
-    resident: list[int] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     events: list[dict[str, int]] = field(default_factory=list)
     _reductions: Reductions = field(init=False)
@@ -94,7 +92,6 @@ class Recorder:
         """
         self._reductions.updated(self.trainer.weight_arrays())
         self.rates.append(learning_rate)
-        self.resident.append(resident_bytes())
 
     def finish_step(self, loss: float) -> None:
         """Close a step: its loss, and how often each event has happened so far."""
@@ -113,10 +110,11 @@ class Recorder:
             tensors=tuple(self.trainer.names),
             loss=np.array(self.losses, np.float64),
             learning_rate=np.array(self.rates[:steps], np.float64),
-            memory=np.array(self.resident[:steps], np.float64),
+            memory=np.full(steps, np.nan),
+            absent=("memory",),
             events=dict(zip(names, np.diff(counts, axis=0).T, strict=True)),
             digests=tuple(self.digests),
-            **{name: np.concatenate([none, *rows]) for name, rows in self.rows.items()},  # type: ignore[arg-type]
+            **{name: np.concatenate([none, *rows]) for name, rows in self.rows.items()},
         )
 
     def _take(self) -> None:
@@ -227,15 +225,3 @@ def _checksum(words: list[int]) -> str:
     for word in words:
         total = (31 * total + word) % 2**64
     return f"{total:016x}"
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_statm: tuple[int, int] | None = None
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process."""
-    global _statm  # noqa: PLW0603 - the file stays open: opening it costs more than reading it
-    if _statm is None or _statm[0] != os.getpid():
-        _statm = (os.getpid(), os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
-    return int(os.pread(_statm[1], 64, 0).split()[1]) * _PAGE

@@ -4,33 +4,28 @@ Two trainings from the same start: the first is timed and nobody observes it; th
 is recorded step by step. That they end in the same bits is what the `repeat` probe tells.
 """
 
-import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness.backends import Backend, Program
 from harness.codec import write_facts
 from harness.discover import get, plugins
 from harness.faults import TrainingFault
-from harness.measure import PhaseMemory, Progress, drop_caches, lift_memory_limit
-from harness.model import Answer, Facts, HarnessError, Measurement, Outcome, Trace
-from harness.optimizers import rule
+from harness.measure import Progress, lift_memory_limit
+from harness.model import Answer, Facts, HarnessError, Outcome
+from harness.passes import digest, observed_training, timed_training
 from harness.probes import Context
 from harness.problem import Problem, build_problem
-from harness.recorder import Observable, Recorder
 from harness.spec import Case
 from harness.trainer import Trainer
 
-WARM_UP_STEPS = 1
-"""Steps at the start of the timed training that do not count as steady."""
 OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "out of memory")
 """What frameworks say in errors of their own kinds when there is no memory left."""
 
@@ -95,11 +90,11 @@ def run(job: Job, progress: Progress) -> Facts:
         return backend.record(job.case, job.scratch, progress)
     environment = _configured(backend, job)
     problem, build = _prepared(job, backend)
-    timed = _timed_training(build, problem, progress)
+    timed = timed_training(build, problem, progress)
     progress.enter("observe")
     observed = build(problem)
     try:
-        trace = _observed_training(observed, problem, progress)
+        trace = observed_training(observed, problem, progress, timed)
         progress.enter("probe")
         context = Context(
             problem=problem,
@@ -165,86 +160,6 @@ def _injected(fault: str, problem: Problem, build: Build) -> tuple[Problem, Buil
     return spoiler.spoil_problem(problem), build_broken
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Timed:
-    losses: list[float]
-    digest: str
-    parameters: int
-    measurements: list[Measurement]
-
-
-def _timed_training(build: Build, problem: Problem, progress: Progress) -> _Timed:
-    progress.enter("build")
-    memory = PhaseMemory()
-    start = time.perf_counter()
-    trainer = build(problem)
-    startup = time.perf_counter() - start
-    memory.close("build")
-    try:
-        with memory.left_out():
-            if trainer.prepare((*problem.batches, problem.held_out)):
-                drop_caches()
-        progress.enter("train")
-        losses, seconds = _train(trainer, problem, progress)
-        memory.close("train")
-        progress.enter("evaluate")
-        held_out = _held_out_loss(trainer, problem)
-        memory.close("evaluate")
-        measurements = [
-            Measurement(name="startup_time", value=startup, unit="s"),
-            Measurement(name="held_out_loss", value=held_out, unit=""),
-            *_step_measurements(seconds, problem),
-            *memory.measurements(),
-            *trainer.measurements(),
-        ]
-        parameters = sum(values.size for values in trainer.parameters().values())
-        return _Timed(losses=losses, digest=digest(trainer), parameters=parameters, measurements=measurements)
-    finally:
-        trainer.close()
-        del trainer  # else its memory is freed later, and hides what the observed training takes
-        drop_caches()
-
-
-def _train(trainer: Trainer, problem: Problem, progress: Progress) -> tuple[list[float], list[float]]:
-    losses, seconds = [], []
-    for number, batch in enumerate(problem.batches):
-        progress.step(number)
-        start = time.perf_counter()
-        losses.append(trainer.step(batch))
-        seconds.append(time.perf_counter() - start)
-    return losses, seconds
-
-
-def _step_measurements(seconds: list[float], problem: Problem) -> Iterable[Measurement]:
-    steady = seconds[WARM_UP_STEPS:] or seconds
-    middle = float(np.median(steady))
-    yield Measurement(name="first_step_time", value=seconds[0], unit="s")
-    yield Measurement(name="step_time", value=middle, unit="s", samples=tuple(steady))
-    yield Measurement(name="throughput", value=problem.tokens_per_step / middle, unit="token/s")
-
-
-def _held_out_loss(trainer: Trainer, problem: Problem) -> float:
-    trainer.train(False)
-    try:
-        return trainer.loss(problem.held_out)
-    finally:
-        trainer.train()
-
-
-def _observed_training(trainer: Trainer, problem: Problem, progress: Progress) -> Trace:
-    recorder = Recorder(
-        trainer=cast("Observable", trainer),
-        matrices=[len(tensor.shape) >= 2 for tensor in problem.tensors],
-        rule=rule(problem.config.optimizer),
-        seed=problem.config.seed,
-        clips=problem.config.clip_norm is not None,
-    )
-    for number, batch in enumerate(problem.batches):
-        progress.step(number)
-        recorder.finish_step(trainer.step(batch, recorder))
-    return recorder.trace()
-
-
 def _probes_of(job: Job) -> list[str]:
     checks = job.case.expectations(job.backend).values()
     return list(dict.fromkeys(name for check in checks for name in check.probes))
@@ -261,15 +176,6 @@ def _ask_one(context: Context, name: str) -> Answer:
     except NotImplementedError as reason:
         return Answer(skipped=str(reason), seconds=time.perf_counter() - start)
     return Answer(facts=facts, seconds=time.perf_counter() - start)
-
-
-def digest(trainer: Trainer) -> str:
-    """A hash of all weights, bit by bit."""
-    state = hashlib.blake2b(digest_size=16)
-    for name, values in trainer.parameters().items():
-        state.update(name.encode())
-        state.update(np.ascontiguousarray(values).data)
-    return state.hexdigest()
 
 
 def _broken(job: Job, error: Exception) -> Facts:

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.forkserver import ForkServer, Launch
-from harness.measure import PhaseMemory, drop_caches, lift_memory_limit
-from harness.recorder import resident_bytes
+from harness.measure import PhaseMemory, drop_caches, lift_memory_limit, resident_bytes
 
 MB = 1_000_000
 

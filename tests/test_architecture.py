@@ -70,9 +70,9 @@ TABLE = {
     "harness.backends.jax": "problem spec trainer | jax",
     "harness.backends._jax": "model models optimizers problem spec | jax numpy optax",
     "harness.probes": "backends diverge model problem spec trainer training | numpy",
+    "harness.passes": "measure model optimizers problem recorder trainer | numpy",
     "harness.worker": (
-        "backends codec discover faults measure model optimizers probes problem recorder spec trainer"
-        " | numpy threadpoolctl"
+        "backends codec discover faults measure model passes probes problem spec trainer | numpy threadpoolctl"
     ),
     # Isolation.
     "harness.processes": " | psutil",
@@ -111,8 +111,8 @@ TABLE = {
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.
     "harness.testing": (
-        "backends checks discover documents model optimizers plain probes problem recorder spec trainer"
-        " validation worker | numpy pytest"
+        "backends checks discover documents model optimizers passes plain probes problem recorder spec trainer"
+        " validation | numpy pytest"
     ),
 }
 ADVICE = "see TABLE in tests/test_architecture.py: change it only if that is what the module is for"

@@ -7,9 +7,9 @@ from harness.backends import torch_cuda
 from harness.backends.torch_cuda import WORKSPACE, TorchCuda
 from harness.backends.torch_cuda_compile import TorchCudaCompile
 from harness.model import BrokenError
+from harness.passes import digest
 from harness.testing import sample_problem
 from harness.testing.backends import agrees
-from harness.worker import digest
 
 BACKENDS = pytest.mark.parametrize("backend", [TorchCuda(), TorchCudaCompile()], ids=lambda one: one.name)
 

@@ -16,6 +16,7 @@ from harness.backends.numpy_float64 import NumpyFloat64, NumpyTrainer
 from harness.backends.torch_eager import TorchEager
 from harness.discover import working
 from harness.model import IGNORE
+from harness.passes import digest
 from harness.spec import (
     AdamW,
     AdamWOptimizer,
@@ -36,7 +37,6 @@ from harness.spec import (
 )
 from harness.testing import observe, relative_distances, sample_case, sample_problem
 from harness.testing.backends import agrees
-from harness.worker import digest
 
 BY_THEMSELVES = {"jax", "torch_compile", "torch_cuda", "torch_cuda_compile", "torch_ddp"}
 """They compile or start processes: test_backend_<name>.py tries what is theirs, in seconds."""

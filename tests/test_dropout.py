@@ -12,11 +12,11 @@ from harness.backends.torch_eager import TorchEager
 from harness.cases import load_cases
 from harness.documents import parse
 from harness.models.decoder_torch import TorchDecoder
+from harness.passes import digest
 from harness.problem import _canonical
 from harness.spec import Decoder, DecoderModel, Mlp, MlpModel
 from harness.testing import sample_case, sample_problem
 from harness.validation import validate
-from harness.worker import digest
 
 PLAIN = Decoder(vocab=11, width=16, layers=1, heads=2, hidden=24)
 DROPPING = replace(PLAIN, dropout=0.25)

@@ -17,6 +17,7 @@ from harness.backends.numpy_float64 import NumpyTrainer
 from harness.model import IGNORE, BrokenError, HarnessError
 from harness.native import FOLDER, compiler
 from harness.native.library import ABI, OPTIONAL, REQUIRED, Engine
+from harness.passes import digest
 from harness.spec import (
     AdamW,
     AdamWOptimizer,
@@ -29,7 +30,6 @@ from harness.spec import (
     SgdOptimizer,
 )
 from harness.testing import relative_distances, sample_case, sample_problem
-from harness.worker import digest
 
 pytestmark = engines.needs_compiler
 

@@ -11,11 +11,11 @@ from asking import CLASSES, NUMBERS, ask, backends, both_models, context_of, ove
 
 from harness.discover import get
 from harness.model import IGNORE
+from harness.passes import digest
 from harness.probes._fresh import fresh, load_drawn, other, relative, steady, varies
 from harness.problem import micro_batches
 from harness.spec import Copy, CopyData
 from harness.testing import sample_problem
-from harness.worker import digest
 
 PROBES = ("influence", "isolation", "accumulation", "fresh_gradients", "padding", "alignment")
 DEVIATIONS = 1e-4

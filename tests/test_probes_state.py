@@ -10,6 +10,7 @@ from problems import SAMPLE_DATA, build
 
 from harness.discover import get
 from harness.model import Batch
+from harness.passes import digest
 from harness.probes._story import Notes, distance, logit_distance, relative
 from harness.probes.baseline import Baseline
 from harness.probes.checkpoint import AWAY, Checkpoint
@@ -38,7 +39,6 @@ from harness.spec import (
     TeacherData,
 )
 from harness.testing import observe, sample_problem
-from harness.worker import digest
 
 BACKENDS = ("torch_eager", "numpy_float64")
 PROBES = (Baseline, Checkpoint, Coverage, Evaluation, Generation, Ledger, Overfit, Resume, Score)

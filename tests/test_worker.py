@@ -14,10 +14,11 @@ from harness.codec import read_facts
 from harness.faults import TrainingFault
 from harness.measure import Progress
 from harness.model import BrokenError, HarnessError, Outcome
+from harness.passes import digest
 from harness.problem import build_problem
 from harness.spec import TextData
 from harness.testing.sample import sample_case
-from harness.worker import Job, digest, main
+from harness.worker import Job, main
 
 STEPS = sick.STEPS
 

@@ -15,12 +15,12 @@ from harness.backends import Backend
 from harness.backends.numpy_float64 import NumpyTrainer
 from harness.discover import Kind
 from harness.model import IGNORE, Array, Batch
+from harness.passes import digest
 from harness.probes.reference import find_scale
 from harness.problem import Problem
 from harness.testing.contract import Contract, skip
 from harness.testing.sample import copies, recorder_of, relative_distances, sample_case, sample_problem
 from harness.trainer import Trainer
-from harness.worker import digest
 
 LOSS = 1e-5
 """Largest relative difference of a loss from the reference in float32."""

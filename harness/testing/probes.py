@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, ClassVar
 
 from harness.discover import Kind, get
+from harness.passes import digest
 from harness.probes import Context, Probe
 from harness.problem import Problem
 from harness.testing.contract import Contract, skip
 from harness.testing.sample import observe, sample_problem
 from harness.trainer import Trainer
-from harness.worker import digest
 
 
 class ProbeContract(Contract):

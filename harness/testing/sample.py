@@ -14,6 +14,7 @@ from harness.backends import Backend
 from harness.discover import get, working
 from harness.model import Answer, Array, Facts
 from harness.optimizers import rule
+from harness.passes import digest
 from harness.probes import Context
 from harness.problem import Problem, build_problem
 from harness.recorder import Recorder
@@ -30,7 +31,6 @@ from harness.spec import (
 )
 from harness.testing.healthy import healthy_facts
 from harness.trainer import Trainer
-from harness.worker import digest
 
 MODEL = DecoderModel(decoder=Decoder(vocab=11, width=16, layers=1, heads=2, hidden=24))
 SETTINGS: Mapping[str, Any] = {
