@@ -1,3 +1,5 @@
+import os
+
 import psutil
 import pytest
 import sick
@@ -11,7 +13,7 @@ from harness.runner import Runner, Task, impossible, preload_for
 from harness.worker import Job
 
 MIB = 2**20
-MARK = "those-of-the-ward"
+MARK = f"those-of-the-ward-of-{os.getpid()}"  # two workers of a test run may each have one
 AT_STEP = f"in phase train at step {sick.STEP} of {sick.STEPS}"
 
 
