@@ -104,35 +104,32 @@ def readable(facts: Facts) -> Iterable[Verdict]:
 
 def complete(facts: Facts) -> Iterable[Verdict]:
     """Also always on: every planned step was recorded, once; a program's own log does not say otherwise."""
-    if "log" in facts.answers:
-        yield from said(facts.answers["log"].facts, facts)
+    log = facts.answers["log"].facts if "log" in facts.answers else {}
+    yield from _said(log)
+    if facts.trace is None or facts.problem is None or not facts.trace.steps:
         return
-    if facts.trace is None or facts.problem is None or facts.trace.steps in (0, facts.problem.steps):
+    steps, planned, lacking = facts.trace.steps, facts.problem.steps, list(log.get("missing", ()))
+    if steps == planned and not lacking:
         return
-    steps, planned = facts.trace.steps, facts.problem.steps
+    step = lacking[0] if lacking else min(steps, planned)
+    first = f"; the first that lacks is {step}" if lacking else ""
     yield Verdict(
-        check="complete", status=Status.FAIL, reason="cut_short", observed=steps, expected=f"{planned} steps",
-        step=min(steps, planned), message=f"{steps} of {planned} steps were recorded, expected all of them",
+        check="complete", status=Status.FAIL, observed=steps, expected=f"{planned} steps", step=step,
+        reason="cut_short" if lacking or steps < planned else "too_many_steps",
+        message=f"{steps} of {planned} steps were recorded, expected all of them{first}",
     )  # fmt: skip
 
 
-def said(log: Mapping[str, Any], facts: Facts) -> Iterable[Verdict]:
-    """What a program's log says of itself: that it failed, steps that lack or repeat."""
-    planned = facts.problem.steps if facts.problem else 0
-    for number, text in log["not_ok"][:1]:
+def _said(log: Mapping[str, Any]) -> Iterable[Verdict]:
+    """What a program's log says of itself: that it failed, or one step more than once."""
+    for number, text in log.get("not_ok", ())[:1]:
         yield _log(Status.FAIL, "not_ok", f"the program says so itself, in line {number}: {text}")
-    if log["repeated"]:
-        steps = ", ".join(map(str, log["repeated"][:3]))
-        more = f" and {len(log['repeated']) - 3} more" if len(log["repeated"]) > 3 else ""
+    repeated = log.get("repeated", ())
+    if repeated:
+        steps = ", ".join(map(str, repeated[:3]))
+        more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
         text = f"logged more than once: step {steps}{more}; expected each once"
-        yield _log(Status.FAIL, "repeated_steps", text, log["repeated"][0])
-    if log["missing"] and facts.trace is not None and facts.trace.steps:
-        text = f"{facts.trace.steps} of {planned} steps were logged, expected all; the first that lacks is"
-        yield _log(Status.FAIL, "cut_short", f"{text} {log['missing'][0]}", log["missing"][0])
-    elif facts.trace is not None and facts.trace.steps > planned:
-        yield _log(
-            Status.FAIL, "too_many_steps", f"{facts.trace.steps} steps were logged, expected {planned}"
-        )
+        yield _log(Status.FAIL, "repeated_steps", text, repeated[0])
 
 
 def _log(status: Status, reason: str, message: str, step: int | None = None) -> Verdict:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.backends import Program
 from harness.checks._common import start_and_end
 from harness.diagnoses import Diagnostician
 from harness.discover import get, working
@@ -116,6 +117,8 @@ def not_here(fault: Fault, case: Case, backend: str) -> str:
     """Why a fault cannot be injected into a case on a backend; empty when it can."""
     if fault.backends and backend not in fault.backends:
         return f"only on {', '.join(fault.backends)}"
+    if isinstance(fault, TrainingFault) and issubclass(get("backends", backend), Program):
+        return "a program is as it is: nothing can be broken in it from here"
     return fault.not_applicable(case)
 
 

@@ -88,7 +88,7 @@ TABLE = {
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
     "harness.matrix": "",
-    "harness.sabotage": "checks diagnoses discover environment faults judge matrix model pipeline runner spec store | numpy",
+    "harness.sabotage": "backends checks diagnoses discover environment faults judge matrix model pipeline runner spec store | numpy",
     # Bounds from healthy seeds.
     "harness.adjust": "checks units",
     "harness.proposals": "checks units",

@@ -96,7 +96,7 @@ def test_it_finds_the_case_its_settings_and_a_folder(case, facts):
         (
             HEALTHY.replace("range(4)", "(0, 1, 3)"),
             ("fail", "cut_short"),
-            "3 of 4 steps were logged, expected all",
+            "3 of 4 steps were recorded, expected all of them; the first that lacks is 2",
         ),
         (
             HEALTHY.replace("range(4)", "(0, 1, 2, 2, 3)"),
@@ -106,7 +106,7 @@ def test_it_finds_the_case_its_settings_and_a_folder(case, facts):
         (
             HEALTHY.replace("range(4)", "range(6)"),
             ("fail", "too_many_steps"),
-            "6 steps were logged, expected 4",
+            "6 of 4 steps were recorded, expected all of them",
         ),
         (
             HEALTHY.replace('"lr": 0.1', '"lr": "fast"'),
@@ -248,3 +248,12 @@ def test_the_digest_of_the_problem_follows_the_program(case, facts, tmp_path):
     first = facts(case(HEALTHY)).problem.digest
     (tmp_path / "scratch").rename(tmp_path / "before")
     assert facts(case(HEALTHY + "\n# changed")).problem.digest != first
+
+
+def test_steps_that_are_lost_after_the_log_was_read_are_seen_too(case, facts):
+    healthy = case(HEALTHY)
+    found = facts(healthy)
+    trace = found.trace
+    rows = {name: getattr(trace, name)[:3] for name in ("loss", "learning_rate", "memory", "gradient_norm")}
+    judgement = judged(healthy, replace(found, trace=replace(trace, **rows)))
+    assert (judgement.status, judgement.reason) == (Status.FAIL, "cut_short")

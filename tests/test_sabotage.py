@@ -155,3 +155,17 @@ def test_the_page_shows_every_fault_and_the_night_links_to_it(tmp_path):
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert 'href="sabotage.html"' in index.read_text()
+
+
+def test_a_program_is_broken_in_its_record_alone():
+    program = next(case for case in load_cases(["cases"]).cases if case.name == "softmax-regression")
+    tasks, idle = plan([program], [], lambda _: ["label_leak", "trace_nan_loss"])
+    assert [task.fault for task in tasks] == [""]
+    assert [(found.fault, found.effect) for found in idle] == [("label_leak", Effect.NOT_APPLICABLE)]
+
+
+def test_what_was_not_recorded_cannot_be_spoiled(minimal):
+    facts = healthy_facts()
+    facts = replace(facts, trace=replace(facts.trace, absent=("memory",)))
+    (found,) = trace_cells(Task(case=minimal, backend="numpy_float64"), facts, ["trace_memory_up"], [])
+    assert (found.effect, found.message) == (Effect.NOT_APPLICABLE, "memory: not among what was recorded")

@@ -21,8 +21,15 @@ def trace_of(facts: Facts) -> Trace:
 
 
 def with_trace(facts: Facts, **changes: Any) -> Facts:
-    """The facts with some fields of their trace replaced."""
-    return replace(facts, trace=replace(trace_of(facts), **changes))
+    """The facts with some fields of their trace replaced.
+
+    Raises:
+        NotImplementedError: not one of them was recorded.
+    """
+    trace = trace_of(facts)
+    if all(name in trace.absent or not len(values) for name, values in changes.items()):
+        raise NotImplementedError(f"{', '.join(changes)}: not among what was recorded")
+    return replace(facts, trace=replace(trace, **changes))
 
 
 def put(array: Array, index: Any, value: Any) -> Float64:
