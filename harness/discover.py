@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from harness.model import HarnessError
 
-Kind = Literal["backends", "checks", "probes", "diagnoses", "faults"]
-KINDS: tuple[Kind, ...] = ("backends", "checks", "probes", "diagnoses", "faults")
+Kind = Literal["backends", "checks", "probes", "diagnoses", "faults", "observers"]
+KINDS: tuple[Kind, ...] = ("backends", "checks", "probes", "diagnoses", "faults", "observers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

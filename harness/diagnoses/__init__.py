@@ -4,11 +4,18 @@ Pure: facts in, diagnosis out. A diagnosis keys on a question's answer (a gradie
 recomputation, a logit that moved when only the future changed), never on a fault, a file or an exact number.
 """
 
+from typing import ClassVar
+
 from harness.model import Diagnosis, Facts
 
 
 class Diagnostician:
-    """Base of all diagnoses. Stateless."""
+    """Base of all diagnoses. Stateless.
+
+    alone: its evidence is proof by itself, also of a program of which nothing is known and no check failed.
+    """
+
+    alone: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

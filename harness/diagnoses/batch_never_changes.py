@@ -1,0 +1,26 @@
+"""The same batch is trained on again and again although there are more."""
+
+from harness.diagnoses._evidence import found
+from harness.diagnoses._program import ProgramDiagnostician, count, entries
+from harness.model import Diagnosis, Facts
+
+
+class BatchNeverChanges(ProgramDiagnostician):
+    """Compares checksums of the batches."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """One batch only, while a loader holds more or the batch is a small part of a larger tensor."""
+        told = found(facts, "batches")
+        steps, different = count(told, "steps"), count(told, "different_batches")
+        if steps < 10 or different > 1:
+            return None
+        more = [one for one in entries(facts, "loaders", "loaders") if count(one, "length") > 1]
+        part = count(told, "view_share")
+        if not more and not part < 0.5:
+            return None
+        why = "the loader holds more" if more else f"it is {part:.0%} of the tensor it was cut from"
+        return self.finding(
+            f"one batch is trained on at all {steps:.0f} steps, and {why}",
+            "Go through the loader; next(iter(loader)) begins again each time.",
+            0.85,
+        )

@@ -1,0 +1,24 @@
+"""A checkpoint is read, and little or nothing of it arrives."""
+
+from harness.diagnoses._program import ProgramDiagnostician, at, count, entries
+from harness.model import Diagnosis, Facts
+
+
+class CheckpointNotLoaded(ProgramDiagnostician):
+    """Reads what load_state_dict said."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Most tensors are missing."""
+        for load in entries(facts, "checkpoints", "loads"):
+            own, missing, lost = (count(load, key) for key in ("tensors", "missing", "unexpected"))
+            if not own or missing < 0.5 * own or not lost:
+                continue
+            names = [str(each) for key in ("first_missing", "first_unexpected") for each in load.get(key, ())]
+            return self.finding(
+                f"of {own:.0f} tensors of {load['model']}, {missing:.0f} are not in the checkpoint that is loaded"
+                f"{at(load.get('where'))}, which has {lost:.0f} others"
+                + (f" ('{names[0]}' against '{names[1]}')" if len(names) == 2 else ""),
+                "Load with strict=True; take prefixes such as 'module.' off the names.",
+                0.93,
+            )
+        return None

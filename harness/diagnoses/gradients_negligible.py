@@ -1,0 +1,25 @@
+"""Gradients are so small that they can move nothing."""
+
+from harness.diagnoses._evidence import found, norms
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, of_training
+from harness.model import Diagnosis, Facts
+
+
+class GradientsNegligible(ProgramDiagnostician):
+    """Reads the norm of all gradients together."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Below 1e-9 at nearly every step, or most elements flushed to zero."""
+        trace = facts.trace
+        if trace is None or trace.steps < ENOUGH or of_training(facts, "cycle").get("erased"):
+            return None
+        total = norms(trace.gradient_norm)
+        tiny = float((total < 1e-9).mean())
+        if tiny < 0.8 or found(facts, "training").get("late"):
+            return None
+        return self.finding(
+            f"gradients are negligible: their norm is below 1e-9 at {tiny:.0%} of the steps",
+            "Does the loss depend on the weights? Is it squashed, scaled down, or computed in float16 without scaling?",
+            0.85,
+            step=0,
+        )

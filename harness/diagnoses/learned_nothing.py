@@ -1,0 +1,35 @@
+"""The loss ends where a model stands that sees nothing of its inputs."""
+
+from harness.diagnoses._program import (
+    ProgramDiagnostician,
+    alone_in_program,
+    at,
+    count,
+    ended_by_itself,
+    main_site,
+)
+from harness.model import Diagnosis, Facts
+
+LEAST_STEPS = 40
+"""Shorter trainings need not have learned anything."""
+
+
+class LearnedNothing(ProgramDiagnostician):
+    """Compares the last losses with the entropy of the targets, or their variance."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Not below it, after a training long enough."""
+        site = main_site(facts)
+        chance, final = count(site, "chance"), count(site, "final")
+        if not chance > 1e-6 or count(site, "calls") < LEAST_STEPS or not alone_in_program(facts):
+            return None
+        if site.get("reduction") != "mean" or not ended_by_itself(facts) or final < 0.97 * chance:
+            return None
+        what = "the entropy of the labels" if count(site, "classes") else "the variance of the targets"
+        return self.finding(
+            f"nothing was learned: the loss ends at {final:.4g}{at(site.get('where'))}, and {what} is {chance:.4g}, which"
+            " takes no input at all",
+            "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the output depend on"
+            " the input?",
+            0.7,
+        )

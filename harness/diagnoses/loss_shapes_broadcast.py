@@ -1,0 +1,20 @@
+"""The loss compares arrays of different shapes, every prediction with every target."""
+
+from harness.diagnoses._program import ProgramDiagnostician, at, training_sites
+from harness.model import Diagnosis, Facts
+
+
+class LossShapesBroadcast(ProgramDiagnostician):
+    """Reads the shapes that loss functions are given."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Shapes that differ and broadcast."""
+        for site in training_sites(facts):
+            if site.get("broadcast"):
+                return self.finding(
+                    f"{site['kind']} compares shapes {site['broadcast']}{at(site.get('where'))}: they are broadcast, every"
+                    " prediction against every target",
+                    "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
+                    0.95,
+                )
+        return None

@@ -1,0 +1,32 @@
+"""The optimizer holds tensors that the model no longer has."""
+
+from harness.diagnoses._evidence import found, listed, names
+from harness.diagnoses._program import ProgramDiagnostician, steps_of
+from harness.model import Diagnosis, Facts
+
+
+class OptimizerHoldsOthers(ProgramDiagnostician):
+    """Compares the optimizer's tensors with those of the models that were called."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Tensors that belong to no model that worked, and that no gradient ever reached."""
+        told = found(facts, "parameters")
+        number = found(facts, "training").get("number", -1)
+        stale = told.get("stale", ())
+        if (
+            not isinstance(number, int)
+            or not 0 <= number < len(stale)
+            or not stale[number]
+            or steps_of(facts) < 2
+        ):
+            return None
+        uncovered = names(told, "uncovered")
+        instead = (
+            f"; {listed(uncovered)} of the model, which gets gradients, it does not hold" if uncovered else ""
+        )
+        return self.finding(
+            f"the optimizer holds {stale[number]} tensors that are not the model's and never get a gradient{instead}",
+            "Make the optimizer after the last change of the model: a new head, a copy, a reset.",
+            0.95 if uncovered else 0.7,
+            tensor=uncovered[0] if uncovered else "",
+        )

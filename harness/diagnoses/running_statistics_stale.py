@@ -1,0 +1,24 @@
+"""Running statistics of batch normalization do not describe the data."""
+
+from harness.diagnoses._program import ProgramDiagnostician, count, entries, steps_of
+from harness.model import Diagnosis, Facts
+
+
+class RunningStatisticsStale(ProgramDiagnostician):
+    """Compares the loss of one batch by batch statistics and by running statistics."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Far apart after a training long enough."""
+        for asked in entries(facts, "behaviour", "models"):
+            on, off = count(asked, "loss_in_training"), count(asked, "loss_in_evaluation")
+            if "loss_in_training" not in asked or steps_of(facts) < 30:
+                continue
+            if off > 3 * on + 0.1 * abs(on) and off - on > 0.3:
+                return self.finding(
+                    f"running statistics are stale: the loss of the last batch is {on:.4g} by its own statistics and"
+                    f" {off:.4g} by the running ones",
+                    "Check the momentum of batch normalization and the size of batches; let statistics run in training"
+                    " mode.",
+                    0.75,
+                )
+        return None

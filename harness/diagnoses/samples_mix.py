@@ -1,0 +1,20 @@
+"""One sample's output depends on the other samples of its batch."""
+
+from harness.diagnoses._program import ProgramDiagnostician, count, entries
+from harness.model import Diagnosis, Facts
+
+
+class SamplesMix(ProgramDiagnostician):
+    """Changes one sample for a copy of the model in evaluation mode."""
+
+    def weigh(self, facts: Facts) -> Diagnosis | None:
+        """Outputs of the others move."""
+        for asked in entries(facts, "behaviour", "models"):
+            others = count(asked, "other_samples")
+            if others > 1e-3:
+                return self.finding(
+                    f"samples mix: changing one sample moves the outputs of others by {others:.2g} (relative) in {asked['model']}",
+                    "Which axis is the batch? Check batch_first, the axis of softmax and normalization, and reshapes.",
+                    0.85,
+                )
+        return None

@@ -1,0 +1,133 @@
+"""Which samples are trained on: always the same, each one several times, those of the evaluation as well?"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from harness.observers import Observer
+
+MOST_SAMPLES = 200_000
+MOST_BYTES = 8 << 20
+MOST_ROWS = 4096
+"""Rows that are kept, with their targets, to look for the answer among the inputs."""
+
+
+class Batches(Observer):
+    """Takes a checksum of every sample that a trained model is called with."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.batches: Counter[int] = Counter()
+        self.samples: Counter[int] = Counter()
+        self.evaluated: Counter[int] = Counter()
+        self.steps = self.whole = 0
+        self.evaluations = 0
+        self.view_share = 1.0
+        self.rows: list[Any] = []
+        self.targets: list[Any] = []
+        self.waiting: list[tuple[bool, Any]] = []
+        self.latest: Any = None
+
+    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+        """One call of a model."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        if depth or id(module) not in hub.models:
+            return
+        given = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+        if not given or given[0].dim() < 1 or given[0].requires_grad or given[0].numel() * 8 > MOST_BYTES:
+            return
+        if not torch.is_grad_enabled():
+            self._evaluated(module, given[0])
+        elif len(self.samples) < MOST_SAMPLES:
+            self._trained(given[0])
+
+    def _evaluated(self, module: Any, values: Any) -> None:
+        if module.training or sum(self.evaluated.values()) > MOST_SAMPLES:
+            return
+        self.evaluations += 1
+        self.evaluated.update(_hashes(values))
+
+    def _trained(self, values: Any) -> None:
+        hashes = _hashes(values)
+        self.steps += 1
+        self.batches[hash(tuple(hashes))] += 1
+        self.samples.update(hashes)
+        try:
+            size = values.untyped_storage().nbytes()
+            self.view_share = min(self.view_share, values.numel() * values.element_size() / max(1, size))
+        except RuntimeError:
+            pass
+        self.latest = values
+
+    def loss_computed(
+        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
+    ) -> None:
+        """The answers that belong to the latest inputs."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        del hub, kind, result, options
+        values, self.latest = self.latest, None
+        if values is None or not torch.is_grad_enabled() or not predicted.requires_grad:
+            return
+        if len(values) != len(target) if target.dim() else True:
+            return
+        if (
+            sum(len(each) for each in self.rows) < MOST_ROWS
+            and values.dim() == 2
+            and values.is_floating_point()
+        ):
+            if target.numel() == len(target):
+                self.rows.append(values.detach().cpu().double().numpy().copy())
+                self.targets.append(target.detach().reshape(-1).cpu().double().numpy().copy())
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """Counts of samples and batches."""
+        del hub
+        if not self.steps:
+            raise NotImplementedError("no model was called with a tensor of samples first")
+        both = set(self.samples) & set(self.evaluated)
+        seen = self.samples.values()
+        return {
+            "steps": self.steps,
+            "different_batches": len(self.batches),
+            "samples": len(self.samples),
+            "drawn": sum(seen),
+            "evaluations": self.evaluations,
+            "evaluated": len(self.evaluated),
+            "in_both": len(both),
+            "view_share": self.view_share,
+            **self._answers(),
+        }
+
+    def _answers(self) -> dict[str, Any]:
+        """The column of the inputs that follows the target most closely, by correlation."""
+        import numpy as np  # noqa: PLC0415 - light, but only here
+
+        if not self.rows or len({each.shape[1] for each in self.rows}) > 1:
+            return {}
+        rows, targets = np.concatenate(self.rows), np.concatenate(self.targets)
+        if len(rows) < 32 or targets.std() == 0:
+            return {}
+        spread = rows.std(0)
+        usable = spread > 0
+        if not usable.any():
+            return {"constant_inputs": True}
+        centred = (rows - rows.mean(0))[:, usable] / spread[usable]
+        correlation = np.abs((centred * ((targets - targets.mean()) / targets.std())[:, None]).mean(0))
+        return {
+            "answer_correlation": float(correlation.max()),
+            "answer_column": int(np.flatnonzero(usable)[int(correlation.argmax())]),
+            "input_columns": int(rows.shape[1]),
+            "target_values": len(np.unique(targets)),
+            "rows_compared": len(rows),
+        }
+
+
+def _hashes(values: Any) -> list[int]:
+    """A checksum of each row, from its bytes."""
+    rows = values.detach().cpu().contiguous()
+    if str(rows.dtype) == "torch.bfloat16":
+        rows = rows.float()
+    array = rows.reshape(len(rows), -1).numpy()
+    return [hash(row.tobytes()) for row in array]

@@ -1,0 +1,70 @@
+"""Models that nobody trains: do they follow the trained one, or stand where they began?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.observers import Observer
+
+
+class Copies(Observer):
+    """Finds models of the trained one's form that no optimizer holds."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.first: dict[int, tuple[float, ...]] = {}
+        self.quiet_inputs: dict[int, set[int]] = {}
+        self.calls: dict[int, list[int]] = {}
+        self.loaded: dict[int, int] = {}
+        self.at: dict[int, int] = {}
+
+    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+        """Remember how a model stood when it was first called, and what for."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        del kwargs, output
+        if depth or id(module) not in hub.models:
+            return
+        if id(module) not in self.first:
+            self.first[id(module)] = _state(module)
+            self.at[id(module)] = hub.step
+        counts = self.calls.setdefault(id(module), [0, 0, 0])
+        counts[0 if torch.is_grad_enabled() else 1 if module.training else 2] += 1
+
+    def state_loaded(self, hub: Any, module: Any, state: Any, result: Any) -> None:
+        """Weights came from elsewhere."""
+        del hub, state, result
+        self.loaded[id(module)] = self.loaded.get(id(module), 0) + 1
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """By untrained model: was it equal to a trained one at first, did it ever change?"""
+        trained = {id(model) for model in hub.trained_models()}
+        return {
+            "models": [self._told(hub, number, trained) for number in hub.models if number not in trained]
+        }
+
+    def _told(self, hub: Any, number: int, trained: set[int]) -> dict[str, Any]:
+        model = hub.models[number]
+        alike = [other for other in trained if _shapes(hub.models[other]) == _shapes(model)]
+        counts = self.calls.get(number, [0, 0, 0])
+        return {
+            "model": type(model).__name__,
+            "alike": len(alike),
+            "equal_at_first": any(self.first.get(other) == self.first.get(number) for other in alike),
+            "changed": self.first.get(number) != _state(model),
+            "with_gradients": counts[0],
+            "quiet": counts[1] + counts[2],
+            "loaded": self.loaded.get(number, 0),
+            "first_step": self.at.get(number, 0),
+            "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),
+            "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
+        }
+
+
+def _state(model: Any) -> tuple[float, ...]:
+    from harness.watching.training import norms  # noqa: PLC0415 - brings torch
+
+    return tuple(norms(list(model.parameters())).tolist())
+
+
+def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(each.shape) for each in model.parameters())

@@ -1,0 +1,188 @@
+"""In which order gradients are cleared, computed, clipped and used, and whether updates last."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.observers import Observer
+
+CLOSELY = 200
+"""Steps of a training that are looked at closely; a habit shows in fewer."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """What happened around the updates of one optimizer."""
+
+    steps: int = 0
+    looked: int = 0
+    dirty: int = 0
+    erased: int = 0
+    repeated: int = 0
+    thrown_away: int = 0
+    undivided: int = 0
+    undone: int = 0
+    moved_between: int = 0
+    clipped: int = 0
+    clipped_scaled: int = 0
+    clipped_late: int = 0
+    clip_shares: list[float] = field(default_factory=list)
+    backwards: list[int] = field(default_factory=list)
+    clean: bool = False
+    since: int = 0
+    last_norm: float = 0.0
+    bare: int = 0
+    after_step: bool = False
+    unscaled: bool = False
+    start: Any = None
+    end: Any = None
+
+
+class Cycle(Observer):
+    """Watches backward, clip, step and what lies between them."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.stories: dict[int, _Story] = {}
+        self.backwards = self.leaves = self.input_gradients = 0
+        self.loss_results: list[int] = []
+        self.late = False
+        self.other_step = False
+
+    def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
+        """An input that wants a gradient: an attack, a penalty, or an image that is optimized."""
+        del hub, module
+        if depth == 0 and any(getattr(each, "requires_grad", False) and each.is_leaf for each in args):
+            self.input_gradients += 1
+
+    def loss_computed(
+        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
+    ) -> None:
+        """Remember which tensors are means that a loss function gave."""
+        del hub, kind, predicted, target
+        if result.numel() == 1 and options.get("reduction", "mean") == "mean":
+            self.loss_results.append(id(result))
+            del self.loss_results[:-64]
+
+    def backward_begins(self, hub: Any, roots: Any) -> None:
+        """Are gradients still there from before?"""
+        self.backwards += 1
+        self.leaves += any(root.grad_fn is None for root in roots)
+        for number, training in hub.trainings.items():
+            story = self.stories.setdefault(number, _Story())
+            if story.steps > CLOSELY or self.late:
+                continue
+            norm = _total(training)
+            if norm == 0:
+                lost = story.since > 0 and story.last_norm > 0 and not self.other_step
+                story.thrown_away += lost
+                story.clean = True
+        self.other_step = False
+
+    def backward_ended(self, hub: Any, roots: Any) -> None:
+        """How large are they now?"""
+        undivided = any(id(root) in self.loss_results for root in roots)
+        for number, training in hub.trainings.items():
+            story = self.stories.setdefault(number, _Story())
+            story.since += 1
+            story.undivided += undivided
+            story.bare += undivided
+            if story.steps <= CLOSELY and not self.late:
+                story.last_norm = _total(training)
+
+    def unscaled(self, hub: Any, scaler: Any, optimizer: Any) -> None:
+        """From here to the step, gradients are what they are."""
+        del hub, scaler
+        self.stories.setdefault(id(optimizer), _Story()).unscaled = True
+
+    def clipping(self, hub: Any, parameters: Any, limit: float) -> None:
+        """Is it the right moment, and how much is left?"""
+        meant = {id(each) for each in parameters}
+        for number, training in hub.trainings.items():
+            story = self.stories.setdefault(number, _Story())
+            if not any(id(each) in meant for each in training.parameters):
+                continue
+            story.clipped += 1
+            story.clipped_scaled += hub.scale > 1 and not story.unscaled
+            story.clipped_late += story.since == 0
+            total = _total(training)
+            if total > 0 and len(story.clip_shares) < CLOSELY:
+                story.clip_shares.append(limit / total)
+
+    def stepping(self, hub: Any, optimizer: Any, late: bool) -> None:
+        """Is there a gradient, and is it new?"""
+        self.late = late
+        story = self.stories.setdefault(id(optimizer), _Story())
+        training = hub.trainings.get(id(optimizer))
+        if training is None or late:
+            return
+        self._compare(story, training)
+        if story.steps and story.steps <= CLOSELY:
+            story.looked += 1
+            story.repeated += story.since == 0
+            story.dirty += story.since > 0 and not story.clean
+            story.erased += story.since > 0 and _total(training) == 0
+        if story.since:
+            story.backwards.append(story.since)
+            del story.backwards[:-CLOSELY]
+
+    def _compare(self, story: _Story, training: Any) -> None:
+        """Are the weights where the last update left them?"""
+        now = _fingerprint(training)
+        if story.end is not None and now != story.end:
+            story.moved_between += 1
+            story.undone += now == story.start and story.end != story.start
+        story.start = now
+
+    def stepped(self, hub: Any, optimizer: Any) -> None:
+        """The next round begins."""
+        self.late, self.other_step = False, True
+        story = self.stories.setdefault(id(optimizer), _Story())
+        training = hub.trainings.get(id(optimizer))
+        if training is not None:
+            story.end = _fingerprint(training)
+        story.steps += 1
+        story.since, story.clean, story.unscaled = 0, False, False
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """By training, in order: how often each thing happened."""
+        return {
+            "backwards": self.backwards,
+            "leaves": self.leaves,
+            "input_gradients": self.input_gradients,
+            "trainings": [_told(self.stories.get(number, _Story())) for number in hub.trainings],
+        }
+
+
+def _told(story: _Story) -> dict[str, Any]:
+    backwards, shares = sorted(story.backwards), sorted(story.clip_shares)
+    return {
+        **{
+            name: int(getattr(story, name))
+            for name in (
+                "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
+                "moved_between", "clipped", "clipped_scaled", "clipped_late",
+            )
+        },
+        "backwards_per_step": backwards[len(backwards) // 2] if backwards else 0,
+        "clip_share": shares[len(shares) // 2] if shares else 1.0,
+    }  # fmt: skip
+
+
+def _total(training: Any) -> float:
+    from harness.watching.training import norms  # noqa: PLC0415 - brings torch
+
+    return float(abs(norms([each.grad for each in training.parameters])).sum())
+
+
+def _fingerprint(training: Any) -> tuple[float, ...]:
+    """A few elements of every tensor: the middle ones of the sample."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    with torch.no_grad():
+        taken = [
+            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4]).double().sum()
+            for each, places in zip(training.parameters, training.places, strict=True)
+            if len(places)
+        ]
+        return tuple(torch.stack(taken).tolist()) if taken else ()

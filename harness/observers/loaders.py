@@ -1,0 +1,75 @@
+"""How data loaders are used: gone through, begun again at every step, shared out among their workers?"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from harness.observers import Observer
+
+
+class Loaders(Observer):
+    """Counts passes and batches of every `DataLoader`."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.loaders: dict[int, dict[str, Any]] = {}
+        self.owner: dict[int, int] = {}
+        self.rows: dict[int, Counter[int]] = {}
+
+    def loader_started(self, hub: Any, iterator: Any, loader: Any) -> None:
+        """One more pass."""
+        found = self.loaders.setdefault(id(loader), _described(loader))
+        found["passes"] += 1
+        found["passes_in_training"] += hub.step > 0
+        self.owner[id(iterator)] = id(loader)
+        found["keep"] = loader
+
+    def batch_loaded(self, hub: Any, iterator: Any, batch: Any) -> None:
+        """One more batch."""
+        del hub
+        number = self.owner.get(id(iterator))
+        if number is None:
+            return
+        found = self.loaders[number]
+        found["batches"] += 1
+        if found["iterable"] and found["workers"] > 1 and found["passes"] == 1:
+            self.rows.setdefault(number, Counter()).update(_row_hashes(batch))
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """By loader."""
+        del hub
+        if not self.loaders:
+            raise NotImplementedError("the program uses no DataLoader")
+        for number, rows in self.rows.items():
+            self.loaders[number]["copies"] = sum(rows.values()) / max(1, len(rows))
+        return {
+            "loaders": [
+                {key: value for key, value in found.items() if key != "keep"}
+                for found in self.loaders.values()
+            ]
+        }
+
+
+def _described(loader: Any) -> dict[str, Any]:
+    sampler = type(getattr(loader, "sampler", None)).__name__
+    try:
+        batches, size = len(loader), len(loader.dataset)
+    except TypeError:
+        batches = size = -1
+    return {
+        "sampler": sampler, "batch_size": int(loader.batch_size or 0), "workers": int(loader.num_workers),
+        "iterable": type(getattr(loader, "sampler", None)).__name__ == "_InfiniteConstantSampler",
+        "size": size, "length": batches, "passes": 0, "passes_in_training": 0, "batches": 0, "copies": 1.0,
+    }  # fmt: skip
+
+
+def _row_hashes(batch: Any) -> list[int]:
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    first = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(first, Mapping):
+        first = next(iter(first.values()), None)
+    if not isinstance(first, torch.Tensor) or first.dim() == 0:
+        return []
+    rows = first.detach().contiguous().reshape(len(first), -1)
+    return [hash(row.numpy().tobytes()) for row in rows]

@@ -1,0 +1,202 @@
+"""What the program's loss functions are given: is it what such a function expects, and do predictions beat chance?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.observers import Observer
+from harness.watching.places import place
+
+MOST_CLASSES = 100_000
+MOST_ELEMENTS = 1 << 20
+"""Larger inputs are not looked at closely."""
+SAMPLES_KEPT = 4096
+NEAR = 1e-3
+
+
+@dataclass(slots=True)
+class _Site:
+    """One call of a loss function in the program's text.
+
+    Counts are of calls that were looked at closely: with inputs in [0, 1], rows that sum to one, and so on.
+    """
+
+    kind: str
+    where: str
+    training: bool
+    reduction: str = "mean"
+    calls: int = 0
+    looked: int = 0
+    unit_range: int = 0
+    probabilities: int = 0
+    log_probabilities: int = 0
+    rectified: int = 0
+    broadcast: str = ""
+    identical: int = 0
+    constant_targets: int = 0
+    target_gradients: int = 0
+    uniform: int = 0
+    constant_rows: int = 0
+    elements: int = 0
+    classes: int = 0
+    multi_row: int = 0
+    ignored: int = 0
+    targets: int = 0
+    least_input: float = math.inf
+    largest_input: float = -math.inf
+    histogram: dict[int, int] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+    sums: Any = None
+    squares: Any = None
+    rows: int = 0
+    same_target_runs: int = 0
+    single_class: int = 0
+
+
+class Losses(Observer):
+    """Looks at the inputs of `torch.nn.functional`'s losses, where the values of the program's loss come from."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.sites: dict[tuple[str, str, bool], _Site] = {}
+
+    def loss_computed(
+        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
+    ) -> None:
+        """One call."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        training = torch.is_grad_enabled() and bool(predicted.requires_grad)
+        where = place()
+        site = self.sites.setdefault((kind, where, training), _Site(kind, where, training))
+        site.calls += 1
+        site.reduction = str(options.get("reduction", "mean"))
+        if result.numel() == 1 and len(site.values) < 1_000_000:
+            site.values.append(float(result.detach()))
+        if not hub.sampled(site.calls - 1) or predicted.numel() > MOST_ELEMENTS:
+            return
+        with torch.no_grad():
+            _look(site, predicted.detach(), target.detach(), target.requires_grad)
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """All sites."""
+        del hub
+        if not self.sites:
+            raise NotImplementedError("the program calls no loss function of torch.nn.functional")
+        return {"sites": [_told(site) for site in self.sites.values()]}
+
+
+def _look(site: _Site, predicted: Any, target: Any, target_gradient: bool) -> None:
+    site.looked += 1
+    site.target_gradients += target_gradient
+    values = predicted.float()
+    if not values.numel():
+        return
+    low, high = float(values.min()), float(values.max())
+    site.least_input, site.largest_input = min(site.least_input, low), max(site.largest_input, high)
+    site.elements += values.numel()
+    site.unit_range += low >= 0 and high <= 1
+    site.rectified += low == 0 and float((values == 0).float().mean()) > 0.1
+    if target.is_floating_point():
+        _numbers(site, values, target.float())
+    elif site.kind in ("cross_entropy", "nll_loss"):
+        _classes(site, values, target)
+
+
+def _numbers(site: _Site, values: Any, target: Any) -> None:
+    if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
+        site.broadcast = f"{tuple(values.shape)} and {tuple(target.shape)}"
+        return
+    site.identical += bool((values == target).all())
+    site.constant_targets += bool((target == target.reshape(-1)[0]).all()) and target.numel() > 1
+    if site.kind in ("cross_entropy", "kl_div"):
+        _rows(site, values, 1 if values.dim() > 1 else 0)
+        return
+    rows = target.reshape(len(target), -1).double() if target.dim() else target.reshape(1, 1).double()
+    if site.sums is None:
+        site.sums, site.squares = rows.sum(0).cpu().numpy(), (rows**2).sum(0).cpu().numpy()
+        site.rows = len(rows)
+    elif rows.shape[1] == len(site.sums):
+        site.sums, site.squares = (
+            site.sums + rows.sum(0).cpu().numpy(),
+            site.squares + (rows**2).sum(0).cpu().numpy(),
+        )
+        site.rows += len(rows)
+    if values.dim() >= 1 and len(values) > 1:
+        site.multi_row += 1
+        spread = float(values.reshape(len(values), -1).std(0).max())
+        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+
+
+def _rows(site: _Site, values: Any, axis: int) -> None:
+    """Are they probabilities, logarithms of such, or all alike?"""
+    total = values.sum(axis)
+    low = float(values.min())
+    site.probabilities += low >= 0 and float((total - 1).abs().max()) < NEAR
+    site.log_probabilities += (
+        float(values.max()) <= NEAR and float((values.exp().sum(axis) - 1).abs().max()) < NEAR
+    )
+    site.uniform += float((values.amax(axis) - values.amin(axis)).max()) < 1e-5
+    if values.dim() > 1 and len(values) > 1:
+        site.multi_row += 1
+        flat = values.movedim(axis, -1).reshape(-1, values.shape[axis])
+        spread = float(flat.std(0).max())
+        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+
+
+def _classes(site: _Site, values: Any, target: Any) -> None:
+    axis = 1 if values.dim() > 1 else 0
+    site.classes = int(values.shape[axis])
+    _rows(site, values, axis)
+    flat = target.reshape(-1)
+    counted = flat[flat >= 0]
+    site.targets += flat.numel()
+    site.ignored += flat.numel() - counted.numel()
+    if not counted.numel() or site.classes > MOST_CLASSES:
+        return
+    found, counts = np.unique(counted.cpu().numpy(), return_counts=True)
+    site.single_class += len(found) == 1 and counted.numel() >= 4
+    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        site.histogram[value] = site.histogram.get(value, 0) + count
+
+
+def _told(site: _Site) -> dict[str, Any]:
+    counts = (
+        "calls", "looked", "unit_range", "probabilities", "log_probabilities", "rectified", "identical",
+        "constant_targets", "target_gradients", "uniform", "constant_rows", "multi_row", "classes",
+        "elements", "single_class",
+    )  # fmt: skip
+    size = max(1, min(20, len(site.values) // 5))
+    return {
+        **{name: int(getattr(site, name)) for name in counts},
+        "kind": site.kind,
+        "where": site.where,
+        "training": site.training,
+        "reduction": site.reduction,
+        "broadcast": site.broadcast,
+        "least_input": site.least_input,
+        "largest_input": site.largest_input,
+        "ignored": site.ignored / max(1, site.targets),
+        "present_classes": len(site.histogram),
+        "largest_class": max(site.histogram, default=-1),
+        "first": float(np.median(site.values[:size])) if site.values else math.nan,
+        "final": float(np.median(site.values[-size:])) if site.values else math.nan,
+        "lowest": min(site.values, default=math.nan),
+        "chance": _chance(site),
+    }
+
+
+def _chance(site: _Site) -> float:
+    """The loss of whoever knows the targets' frequencies, or their mean, and nothing of the inputs; or NaN."""
+    if site.histogram and site.kind in ("cross_entropy", "nll_loss"):
+        counts = np.array(list(site.histogram.values()), np.float64)
+        shares = counts / counts.sum()
+
+        return float(-(shares * np.log(shares)).sum())
+    if site.kind == "mse_loss" and site.rows > 1 and site.sums is not None:
+        variance = site.squares / site.rows - (site.sums / site.rows) ** 2
+        return float(max(0.0, variance.mean()))
+    return math.nan

@@ -1,0 +1,174 @@
+"""Do the optimizers hold what the model trains: all of it, and nothing that the model no longer has?"""
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from harness.observers import Observer
+
+
+class Parameters(Observer):
+    """Compares parameters that receive gradients with those that optimizers hold."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.frozen_then: set[int] = set()
+        self.inner: dict[int, Any] = {}
+        self.received: dict[int, bool] = {}
+        self.used: set[int] = set()
+        self.seen = 0
+        self.optimizer_order: dict[int, set[int]] = {}
+        self.known: dict[int, Any] = {}
+
+    def optimizer_made(self, hub: Any, optimizer: Any) -> None:
+        """Which parameters were frozen when it was made?"""
+        del hub
+        held = [each for group in optimizer.param_groups for each in group["params"]]
+        self.frozen_then |= {id(each) for each in held if not each.requires_grad}
+
+    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+        """Every module that works, within or without the one that was called first."""
+        del hub, args, kwargs, output, depth
+        if id(module) not in self.inner:
+            self.inner[id(module)] = weakref.ref(module)
+        self.used.add(id(module))
+
+    def backward_ended(self, hub: Any, roots: Any) -> None:
+        """Who received a gradient?"""
+        del roots
+        self.seen += 1
+        if not hub.sampled(self.seen - 1, first=16, every=64):
+            return
+        for model in hub.models.values():
+            for parameter in model.parameters():
+                if parameter.grad is not None and not self.received.get(id(parameter)):
+                    gradient = parameter.grad
+                    self.received[id(parameter)] = bool(
+                        (gradient.coalesce().values() if gradient.is_sparse else gradient).any()
+                    )
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """Names of parameters by what became of them."""
+        if not hub.models:
+            raise NotImplementedError("no module with parameters was called")
+        held = {
+            id(each)
+            for one in hub.optimizers.values()
+            for group in one.param_groups
+            for each in group["params"]
+        }
+        named = [(name, each, model) for model in hub.models.values() for name, each in _named(hub, model)]
+        owned = {id(each) for _, each, _ in named}
+        trained = hub.trained_models()
+        return {
+            "parameters": sum(each.numel() for _, each in {id(e): (n, e) for n, e, _ in named}.values()),
+            "trainable": sum(e.numel() for e in {id(e): e for _, e, _ in named if e.requires_grad}.values()),
+            "tensors": len(owned),
+            "held": len(held & owned),
+            "models": [type(model).__name__ for model in hub.models.values()],
+            "uncovered": [
+                name
+                for name, each, model in named
+                if id(each) not in held
+                and each.requires_grad
+                and self.received.get(id(each))
+                and any(model is one for one in trained)
+            ],
+            "stale": [_stale(one, owned) for one in hub.trainings.values()],
+            "stale_names": [
+                name
+                for one in hub.trainings.values()
+                for name, each in zip(one.tensors, one.parameters, strict=True)
+                if id(each) not in owned
+            ],
+            "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
+            "trained_frozen": _adapters_frozen(named),
+            "never_received": [
+                [
+                    name
+                    for name, absent in zip(one.tensors, one.absent, strict=True)
+                    if one.count and absent == one.count
+                ]
+                for one in hub.trainings.values()
+            ],
+            "idle_modules": self._never_called(hub),
+            "unregistered": self._unregistered(hub),
+            "repeated": _repeated(trained),
+            "never_stepped": [
+                f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
+                for number, one in hub.optimizers.items()
+                if number not in hub.trainings and _stands_alone(one, hub)
+            ],
+        }
+
+    def _never_called(self, hub: Any) -> list[str]:
+        """Modules with parameters of their own that no forward pass reached."""
+        return [
+            name
+            for model in hub.trained_models()
+            for name, module in model.named_modules()
+            if id(module) not in self.used and any(True for _ in module.parameters(recurse=False))
+        ]
+
+    def _unregistered(self, hub: Any) -> list[str]:
+        """Modules with trainable parameters that worked, and belong to no model that was called."""
+        owned = {id(module) for model in hub.models.values() for module in model.modules()}
+        held = {
+            id(each)
+            for one in hub.optimizers.values()
+            for group in one.param_groups
+            for each in group["params"]
+        }
+        alive = [reference() for number, reference in self.inner.items() if number not in owned]
+        return [
+            type(module).__name__
+            for module in alive
+            if module is not None
+            and any(
+                each.requires_grad and id(each) not in held and each.grad is not None
+                for each in module.parameters()
+            )
+        ]
+
+
+def _named(hub: Any, model: Any) -> list[tuple[str, Any]]:
+    several = len(hub.models) > 1
+    return [
+        (f"{type(model).__name__}.{name}" if several else name, each)
+        for name, each in model.named_parameters()
+    ]
+
+
+def _stale(training: Any, owned: set[int]) -> int:
+    """Tensors that the optimizer holds, no model has, and no gradient ever reached."""
+    return sum(
+        id(each) not in owned and absent == training.count
+        for each, absent in zip(training.parameters, training.absent, strict=True)
+    )
+
+
+def _adapters_frozen(named: list[tuple[str, Any, Any]]) -> list[str]:
+    """Parameters of low-rank adapters that cannot train: their names say what they are for."""
+    return [name for name, each, _ in named if "lora_" in name and not each.requires_grad]
+
+
+def _repeated(models: list[Any]) -> list[str]:
+    """Containers that hold one and the same module with parameters several times."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    found = []
+    for model in models:
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.ModuleList | torch.nn.Sequential):
+                heavy = [id(each) for each in module if any(True for _ in each.parameters())]
+                if len(set(heavy)) < len(heavy):
+                    found.append(name or type(model).__name__)
+    return found
+
+
+def _stands_alone(optimizer: Any, hub: Any) -> bool:
+    """Whether it holds parameters of a model that worked, and that no other optimizer trains."""
+    own = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    others = {id(each) for one in hub.trainings.values() for each in one.parameters}
+    working = {id(each) for model in hub.models.values() for each in model.parameters()}
+    return bool(own & working) and not own & others

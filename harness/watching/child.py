@@ -1,0 +1,212 @@
+"""Runs a Python program as it is, in this process, and leaves what was observed: `python -m ... JOB`.
+
+JOB is a JSON file: script, arguments, folder (where facts are left), steps, minutes.
+"""
+
+import json
+import math
+import os
+import runpy
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.codec import write_facts
+from harness.discover import working
+from harness.model import Anchors, Answer, Facts, Measurement, Outcome, ProblemFacts
+from harness.watching.hooks import install
+from harness.watching.hub import Hub, StopTraining
+from harness.watching.keeper import Keeper
+
+FIRST_SNAPSHOT = 8
+"""At this step, and whenever their number has doubled, what is known is left, in case the program is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a program ended: `completed`, `left` (with its own code), `raised`, `stopped`."""
+
+    how: str
+    text: str = ""
+    code: int = 0
+
+
+def main(path: str) -> int:
+    """Run the job that a file describes."""
+    job = json.loads(Path(path).read_text())
+    observers = {"keeper": Keeper(), **{name: one() for name, one in working("observers").items()}}
+    deadline = time.monotonic() + 60 * job["minutes"] if job["minutes"] else 0.0
+    hub = Hub(observers, steps=job["steps"], deadline=deadline)  # type: ignore[arg-type]
+    folder, began = Path(job["folder"]), time.perf_counter()
+    hub.observers["snapshots"] = _Snapshots(folder, began)  # type: ignore[assignment]
+    hub.listen()
+    install(hub)
+    ending = _run(job["script"], job["arguments"])
+    _leave(hub, folder, ending, time.perf_counter() - began, asked=True)
+    sys.stdout.flush()
+    return ending.code
+
+
+def _run(script: str, arguments: list[str]) -> Ending:
+    path = Path(script).resolve()
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(path.parent)
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except StopTraining as stop:
+        return Ending("stopped", str(stop))
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
+        return Ending("left", "" if isinstance(leaving.code, int | None) else str(leaving.code), code)
+    except KeyboardInterrupt:
+        return Ending("stopped", "interrupted")
+    except BaseException as error:  # noqa: BLE001 - whatever the program raises is told, not passed on
+        return Ending("raised", _raised(error, path), 1)
+    return Ending("completed")
+
+
+def _raised(error: BaseException, script: Path) -> str:
+    """`ValueError: text (train.py:12)`, with the innermost line in the program's own folder."""
+    where, trace = "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if Path(name).parent == script.parent:
+            where = f" ({Path(name).name}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}{where}" if text else f"{type(error).__name__}{where}"
+
+
+class _Snapshots:
+    """Leaves what is known so far, at steps 8, 16, 32, ..."""
+
+    name = "snapshots"
+
+    def __init__(self, folder: Path, began: float) -> None:
+        self.folder, self.began, self.next = folder, began, FIRST_SNAPSHOT
+
+    def stepped(self, hub: Hub, optimizer: Any) -> None:
+        del optimizer
+        if hub.step >= self.next:
+            self.next *= 2
+            _leave(hub, self.folder, Ending("killed"), time.perf_counter() - self.began, asked=False)
+
+    def found(self, hub: Hub) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+
+def _leave(hub: Hub, folder: Path, ending: Ending, seconds: float, *, asked: bool) -> None:
+    """Write the facts of every training, the largest first."""
+    if os.getpid() != hub.process:
+        return
+    hub.busy = True
+    try:
+        for number, facts in enumerate(_facts(hub, ending, seconds, asked=asked)):
+            write_facts(folder / f"facts.{number}", facts)
+    finally:
+        hub.busy = False
+
+
+def _facts(hub: Hub, ending: Ending, seconds: float, *, asked: bool) -> list[Facts]:
+    answers = _answers(hub, asked=asked)
+    answers["program"] = Answer(facts=_program(hub, ending, seconds))
+    numbers = sorted(
+        range(len(hub.trainings)),
+        key=lambda n: -list(hub.trainings.values())[n].count * len(list(hub.trainings.values())[n].tensors),
+    )
+    return [_of_training(hub, number, answers, seconds) for number in numbers] or [
+        Facts(outcome=Outcome.COMPLETED, phase="done", answers=answers)
+    ]
+
+
+def _answers(hub: Hub, *, asked: bool) -> dict[str, Answer]:
+    answers = {}
+    for name, observer in hub.observers.items():
+        if name in ("keeper", "snapshots") or (name == "behaviour" and not asked):
+            continue
+        began = time.perf_counter()
+        try:
+            facts, why = observer.found(hub), ""
+        except NotImplementedError as reason:
+            facts, why = {}, str(reason)
+        except Exception as error:  # noqa: BLE001 - a broken observer hurts nothing else
+            facts, why = {}, f"broke: {type(error).__name__}: {error}"
+        if name in hub.broken:
+            why = f"broke: {hub.broken[name]}"
+        answers[name] = Answer(facts=facts, skipped=why, seconds=time.perf_counter() - began)
+    return answers
+
+
+def _program(hub: Hub, ending: Ending, seconds: float) -> dict[str, Any]:
+    return {
+        "ending": ending.how,
+        "text": ending.text,
+        "code": ending.code,
+        "seconds": seconds,
+        "observing": hub.spent,
+        "trainings": [one.name for one in hub.trainings.values()],
+        "broken": dict(hub.broken),
+        "threads": threading.active_count(),
+    }
+
+
+def _of_training(hub: Hub, number: int, answers: Mapping[str, Answer], seconds: float) -> Facts:
+    training = list(hub.trainings.values())[number]
+    own = {
+        "number": number,
+        "name": training.name,
+        "steps": training.count,
+        "stride": training.stride,
+        "idle": (training.idle / [max(1, count) for count in training.asked]).tolist(),
+        "asked": training.asked.tolist(),
+        "absent": training.absent.tolist(),
+        "first_nonfinite": list(training.first_nonfinite or ()),
+        "late": training.late,
+    }
+    trace = training.trace()
+    return Facts(
+        outcome=Outcome.COMPLETED,
+        phase="done",
+        problem=_problem(training, answers),
+        parameters=sum(each.numel() for each in training.parameters),
+        trace=trace,
+        measurements={
+            "program_time": Measurement(name="program_time", value=seconds, unit="s"),
+        },
+        answers={**answers, "training": Answer(facts=own)},
+        environment={
+            "device": str(training.parameters[0].device) if training.parameters else "unknown",
+            "threads": 0,
+        },
+    )
+
+
+def _problem(training: Any, answers: Mapping[str, Answer]) -> ProblemFacts:
+    sites = [site for site in answers["losses"].facts.get("sites", ()) if site["training"]]
+    main = max(sites, key=lambda site: site["calls"], default={})
+    classes = int(main.get("classes", 0))
+    chance = main.get("chance", math.nan)
+    anchors = Anchors(
+        uniform=math.log(classes) if classes > 1 else None,
+        unigram=chance if classes > 1 and math.isfinite(chance) else None,
+    )
+    return ProblemFacts(
+        digest="",
+        vocabulary=classes or None,
+        parameters=sum(each.numel() for each in training.parameters),
+        shapes={
+            name: tuple(each.shape) for name, each in zip(training.tensors, training.parameters, strict=True)
+        },
+        anchors=anchors,
+        tokens_per_step=0.0,
+        samples_per_step=0,
+        steps=len(training.rows),
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))

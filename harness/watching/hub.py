@@ -1,0 +1,122 @@
+"""The hub: what the hooks saw goes to every observer that listens, and never disturbs the program.
+
+Imports no torch by itself; whoever makes a hub has torch already.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from harness.observers import Observer
+    from harness.watching.training import Training
+
+EVENTS = (
+    "optimizer_made", "stepping", "stepped", "backward_begins", "backward_ended", "called", "calling",
+    "loss_computed", "clipping", "unscaled", "scaled", "scheduler_made", "loader_started", "batch_loaded",
+    "state_loaded", "saved",
+)  # fmt: skip
+"""What hooks tell; an observer listens to those that it has a method for."""
+
+
+class StopTraining(BaseException):
+    """Ends the program after the steps or minutes that were asked for; `except Exception` lets it pass."""
+
+
+class Hub:
+    """Tells observers what happens, and holds what several of them need.
+
+    trainings: by optimizer, in the order of their first step. models: root modules that were called, by
+    identity. roots: values of the losses that were backpropagated since the last update of any optimizer.
+    spent: seconds that observation took.
+    """
+
+    def __init__(self, observers: Mapping[str, "Observer"], *, steps: int = 0, deadline: float = 0.0) -> None:
+        self.observers = dict(observers)
+        self.steps, self.deadline = steps, deadline
+        self.trainings: dict[int, Training] = {}
+        self.optimizers: dict[int, torch.optim.Optimizer] = {}
+        self.models: dict[int, torch.nn.Module] = {}
+        self.roots: list[float] = []
+        self.scale = 1.0
+        self.broken: dict[str, str] = {}
+        self.stopped = ""
+        self.spent = 0.0
+        self.busy = False
+        self.process = os.getpid()
+        self._listeners: dict[str, list[tuple[str, Callable[..., None]]]] = {}
+        self.listen()
+
+    def listen(self) -> None:
+        """Look up who listens to what."""
+        self._listeners = {event: self._listening(event) for event in EVENTS}
+
+    def _listening(self, event: str) -> "list[tuple[str, Callable[..., None]]]":
+        return [(name, getattr(one, event)) for name, one in self.observers.items() if hasattr(one, event)]
+
+    def tell(self, event: str, *facts: Any) -> None:
+        """Call every observer that listens. One that breaks is put aside; the program goes on."""
+        if self.busy or os.getpid() != self.process:
+            return
+        with self.quietly():
+            for name, listener in self._listeners[event]:
+                if name not in self.broken:
+                    self._call(name, listener, facts)
+
+    def _call(self, name: str, listener: Callable[..., None], facts: Sequence[Any]) -> None:
+        try:
+            listener(self, *facts)
+        except Exception as error:  # noqa: BLE001 - an observer must not hurt what it looks at
+            self.broken[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+    @contextmanager
+    def quietly(self) -> "Iterator[None]":
+        """What happens inside is ours: nobody is told of it, and its time is counted."""
+        began, self.busy = time.perf_counter(), True
+        try:
+            yield
+        finally:
+            self.busy = False
+            self.spent += time.perf_counter() - began
+
+    @property
+    def step(self) -> int:
+        """Updates so far of the optimizer that made the most of them."""
+        return max((training.count for training in self.trainings.values()), default=0)
+
+    def check_limits(self) -> None:
+        """End the program when it made its steps or its time is over.
+
+        Raises:
+            StopTraining: it is time.
+        """
+        if self.steps and self.step >= self.steps:
+            self.stopped = f"stopped after {self.steps} steps, as asked"
+            raise StopTraining(self.stopped)
+        if self.deadline and time.monotonic() >= self.deadline:
+            self.stopped = "stopped after the minutes that were asked for"
+            raise StopTraining(self.stopped)
+
+    def sampled(self, count: int, *, first: int = 12, every: int = 8) -> bool:
+        """Whether the `count`-th of many like events is looked at closely."""
+        return count < first or count % every == 0
+
+    def name_of(self, parameter: Any) -> str:
+        """A parameter's name in the models that were called, with the model's where there are several."""
+        several = len(self.trained_models()) > 1
+        for model in self.models.values():
+            for name, own in model.named_parameters():
+                if own is parameter:
+                    return f"{type(model).__name__}.{name}" if several else name
+        return ""
+
+    def trained_models(self) -> "list[torch.nn.Module]":
+        """Models of which some parameter is held by an optimizer that stepped."""
+        held = {id(each) for training in self.trainings.values() for each in training.parameters}
+        return [m for m in self.models.values() if any(id(each) in held for each in m.parameters())]
