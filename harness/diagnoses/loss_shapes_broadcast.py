@@ -1,6 +1,6 @@
 """The loss compares arrays of different shapes, every prediction with every target."""
 
-from harness.diagnoses._program import ProgramDiagnostician, at, training_sites
+from harness.diagnoses._program import ProgramDiagnostician, at, entries, training_sites
 from harness.model import Diagnosis, Facts
 
 
@@ -17,4 +17,11 @@ class LossShapesBroadcast(ProgramDiagnostician):
                     "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
                     0.95,
                 )
+        for each in entries(facts, "losses", "outer"):
+            return self.finding(
+                f"a difference of shapes {each['shapes']}{at(each.get('where'))} is broadcast to every pair: each"
+                " prediction against every target",
+                "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
+                0.93,
+            )
         return None

@@ -8,7 +8,7 @@ class RandomInEvaluation(ProgramDiagnostician):
     """Asks a copy of the model twice."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """More than rounding."""
+        """A guess: a model that samples (a variational one, a denoiser) does so rightly."""
         for asked in entries(facts, "behaviour", "models"):
             apart = count(asked, "evaluation_differs")
             if apart > 1e-4:
@@ -16,6 +16,6 @@ class RandomInEvaluation(ProgramDiagnostician):
                     f"{asked['model']} in evaluation mode gives outputs that differ by {apart:.2g} (relative) from one call"
                     " to the next",
                     "Pass training=self.training to functional dropout; draw no noise in evaluation.",
-                    0.8,
+                    0.4,
                 )
         return None

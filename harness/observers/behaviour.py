@@ -33,17 +33,30 @@ class Behaviour(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.calls: dict[int, _Call] = {}
+        self.pending: Any = None
+        self.depth = 0
+
+    def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
+        """A model is at work: a loss that comes now is part of it."""
+        del hub, module, args
+        self.depth = depth + 1
 
     def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
         """Remember the call."""
         import torch  # noqa: PLC0415 - only where torch runs
 
+        self.depth = depth
         if depth or id(module) not in hub.models or not torch.is_grad_enabled():
             return
+        target, self.pending = self.pending, None
         first = _first(output)
         if first is None or first.dim() == 0 or not first.requires_grad:
             return
-        self.calls[id(module)] = _Call(args, kwargs, first.untyped_storage().data_ptr(), tuple(first.shape))
+        call = _Call(args, kwargs, first.untyped_storage().data_ptr(), tuple(first.shape))
+        self.calls[id(module)] = call
+        inputs = _first(args) if args else _first(kwargs)
+        if target is not None and _is_tokens(inputs):
+            call.shifts = _shifts(inputs, target)
 
     def loss_computed(
         self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
@@ -53,6 +66,9 @@ class Behaviour(Observer):
 
         del hub
         if not torch.is_grad_enabled() or not predicted.requires_grad or result.numel() != 1:
+            return
+        if self.depth:
+            self.pending = None if target.is_floating_point() else target.detach()
             return
         for call in self.calls.values():
             inputs = _first(call.args) if call.args else _first(call.kwargs)
@@ -161,7 +177,7 @@ def _rows_alike(twin: Any, call: _Call) -> dict[str, Any]:
     """Do different samples get different outputs?"""
     inputs = _first(call.args) if call.args else _first(call.kwargs)
     output = _output(twin.eval(), call)
-    if inputs is None or len(inputs) < 2 or len(output) != len(inputs):
+    if inputs is None or inputs.dim() == 0 or len(inputs) < 2 or len(output) != len(inputs):
         return {}
     different = bool((inputs[0] != inputs[1:]).any())
     flat = output.reshape(len(output), -1)
@@ -169,10 +185,25 @@ def _rows_alike(twin: Any, call: _Call) -> dict[str, Any]:
     return {"rows_spread": spread / max(float(flat.abs().max()), 1e-12) if different else 1.0}
 
 
+def _follows_input(twin: Any, call: _Call) -> dict[str, Any]:
+    """How far does the output move when every sample is replaced by the next, with all random numbers the same?"""
+    inputs = _first(call.args) if call.args else _first(call.kwargs)
+    if inputs is None or inputs.dim() < 2 or len(inputs) < 4 or call.shape[0] != len(inputs):
+        return {}
+    if bool((inputs == inputs.roll(1, 0)).all()):
+        return {}
+    before = _output(twin.eval(), call)
+    after = _output(twin, call, *_with_first(call, inputs.roll(1, 0)))
+    if before.shape != after.shape:
+        return {}
+    spread = float((before - before.mean()).abs().max())
+    return {"follows_input": float((after - before).abs().max()) / max(spread, 1e-12)}
+
+
 def _isolated(twin: Any, call: _Call) -> dict[str, Any]:
     """Does one sample's output depend on another sample?"""
     inputs = _first(call.args) if call.args else _first(call.kwargs)
-    rows = len(inputs)
+    rows = len(inputs) if inputs is not None and inputs.dim() else 0
     if call.target is None or rows < 4 or call.shape[0] != rows or _target_rows(call) != rows:
         return {}
     before = _output(twin.eval(), call)
@@ -265,9 +296,13 @@ def _derivative(twin: Any, call: _Call) -> dict[str, Any]:
             parts.setdefault(".".join(name.split(".")[:-1]) or name, []).append(each)
 
     def loss() -> Any:
+        torch.manual_seed(0)
         return call.loss(_first(exact(*args, **kwargs)))  # type: ignore[misc]
 
-    loss().backward()
+    first = loss()
+    if float(first) != float(loss()):
+        return {}
+    first.backward()
     total = sum(float((p.grad**2).sum()) for each in parts.values() for p in each if p.grad is not None)
     ratios = {}
     for name, each in list(parts.items())[:40]:
@@ -301,11 +336,14 @@ def _first(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value
     if isinstance(value, Mapping):
-        if isinstance(value.get("logits"), torch.Tensor):
-            return value["logits"]
+        named = [value[name] for name in ("logits", "input_ids") if isinstance(value.get(name), torch.Tensor)]
+        if named:
+            return named[0]
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return next((found for each in value if (found := _first(each)) is not None), None)
+        tensors = [found for each in value if (found := _first(each)) is not None]
+        # Of (loss, logits), the logits: a scalar is what was made of the output.
+        return next((each for each in tensors if each.dim()), tensors[0] if tensors else None)
     return None
 
 

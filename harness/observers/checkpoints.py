@@ -14,6 +14,21 @@ class Checkpoints(Observer):
         """Nothing was seen yet."""
         self.loads: list[dict[str, Any]] = []
         self.saves = 0
+        self.waiting: dict[int, int] = {}
+        self.resumed: list[int] = []
+        self.kept: list[Any] = []
+
+    def loaded(self, hub: Any, value: Any) -> None:
+        """A file was read: does it hold an optimizer's state?"""
+        for state in _optimizer_states(value):
+            self.waiting[id(state)] = hub.step
+            self.resumed.append(id(state))
+            self.kept.append(state)  # so that no other object takes its identity
+
+    def optimizer_loaded(self, hub: Any, optimizer: Any, state: Any) -> None:
+        """The state is used."""
+        del hub, optimizer
+        self.waiting.pop(id(state), None)
 
     def saved(self, hub: Any, value: Any) -> None:
         """A file was written."""
@@ -34,8 +49,20 @@ class Checkpoints(Observer):
             )  # fmt: skip
 
     def found(self, hub: Any) -> Mapping[str, Any]:
-        """All loads."""
-        del hub
-        if not self.loads and not self.saves:
+        """All loads; of optimizer states that were read and never used, how many updates followed."""
+        if not self.loads and not self.saves and not self.resumed:
             raise NotImplementedError("the program reads and writes no checkpoint")
-        return {"saves": self.saves, "loads": self.loads}
+        return {
+            "saves": self.saves,
+            "loads": self.loads,
+            "unused_states": [hub.step - at for at in self.waiting.values()],
+        }
+
+
+def _optimizer_states(value: Any, depth: int = 0) -> list[Any]:
+    """State dictionaries of optimizers within what was read."""
+    if not isinstance(value, Mapping) or depth > 3:
+        return []
+    if "param_groups" in value and "state" in value:
+        return [value] if value["state"] else []
+    return [found for each in value.values() for found in _optimizer_states(each, depth + 1)]

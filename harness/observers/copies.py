@@ -14,7 +14,7 @@ class Copies(Observer):
         self.first: dict[int, tuple[float, ...]] = {}
         self.quiet_inputs: dict[int, set[int]] = {}
         self.calls: dict[int, list[int]] = {}
-        self.loaded: dict[int, int] = {}
+        self.loads: dict[int, int] = {}
         self.at: dict[int, int] = {}
 
     def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
@@ -33,7 +33,7 @@ class Copies(Observer):
     def state_loaded(self, hub: Any, module: Any, state: Any, result: Any) -> None:
         """Weights came from elsewhere."""
         del hub, state, result
-        self.loaded[id(module)] = self.loaded.get(id(module), 0) + 1
+        self.loads[id(module)] = self.loads.get(id(module), 0) + 1
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By untrained model: was it equal to a trained one at first, did it ever change?"""
@@ -53,7 +53,7 @@ class Copies(Observer):
             "changed": self.first.get(number) != _state(model),
             "with_gradients": counts[0],
             "quiet": counts[1] + counts[2],
-            "loaded": self.loaded.get(number, 0),
+            "loaded": self.loads.get(number, 0),
             "first_step": self.at.get(number, 0),
             "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),

@@ -13,7 +13,8 @@ from harness.watching.places import place
 MOST_CLASSES = 100_000
 MOST_ELEMENTS = 1 << 20
 """Larger inputs are not looked at closely."""
-SAMPLES_KEPT = 4096
+CLOSELY = 40
+"""Calls in which padding is looked for."""
 NEAR = 1e-3
 
 
@@ -54,6 +55,10 @@ class _Site:
     rows: int = 0
     same_target_runs: int = 0
     single_class: int = 0
+    padded_looked: int = 0
+    padded: int = 0
+    padding_share: float = 0.0
+    padding_token: int = -1
 
 
 class Losses(Observer):
@@ -62,6 +67,42 @@ class Losses(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.sites: dict[tuple[str, str, bool], _Site] = {}
+        self.counts: list[int] = []
+        self.ragged = self.micro_steps = 0
+        self.outer: list[dict[str, str]] = []
+        self.rows = 0
+        self.depth = 0
+
+    def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
+        """How many samples does a model get, and is one at work?"""
+        del hub, module
+        self.depth = depth + 1
+        if depth == 0:
+            first = next((each for each in args if getattr(each, "ndim", 0)), None)
+            self.rows = 0 if first is None else len(first)
+
+    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+        """It is done."""
+        del hub, module, args, kwargs, output
+        self.depth = depth
+
+    def subtracted(self, hub: Any, one: Any, other: Any, result: Any) -> None:
+        """A difference outside of all models, of which one side is learned: shapes (B, 1) and (B,) give (B, B)."""
+        del hub
+        shapes = sorted((tuple(one.shape), tuple(other.shape)), key=len)
+        if self.depth or len(self.outer) > 2 or one.requires_grad == other.requires_grad or result.dim() != 2:
+            return
+        size = result.shape[0]
+        if size > 1 and shapes == [(size,), (size, 1)] and result.shape[1] == size:
+            self.outer.append({"shapes": f"{tuple(one.shape)} and {tuple(other.shape)}", "where": place()})
+
+    def stepped(self, hub: Any, optimizer: Any) -> None:
+        """Were the micro-batches of this update of different sizes, and weighed alike?"""
+        del hub, optimizer
+        if len(self.counts) > 1:
+            self.micro_steps += 1
+            self.ragged += max(self.counts) > 1.3 * max(1, min(self.counts))
+        self.counts.clear()
 
     def loss_computed(
         self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
@@ -76,17 +117,51 @@ class Losses(Observer):
         site.reduction = str(options.get("reduction", "mean"))
         if result.numel() == 1 and len(site.values) < 1_000_000:
             site.values.append(float(result.detach()))
+        if training and kind == "cross_entropy" and not target.is_floating_point():
+            counted = int((target != options.get("ignore_index", -100)).sum())
+            if site.reduction == "mean":
+                self.counts.append(counted)
+            self._look_for_padding(site, target)
         if not hub.sampled(site.calls - 1) or predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
             _look(site, predicted.detach(), target.detach(), target.requires_grad)
 
+    def _look_for_padding(self, site: _Site, target: Any) -> None:
+        """A token that stands only at the ends of rows, in runs of different lengths."""
+        if (
+            site.calls > CLOSELY
+            or not self.rows
+            or target.numel() % self.rows
+            or target.numel() < 4 * self.rows
+        ):
+            return
+        rows = target.detach().reshape(self.rows, -1)
+        last = rows[:, -1]
+        token = int(last.mode().values)
+        if token < 0 or self.rows < 4:
+            return
+        runs = (rows.flip(1) == token).long().cumprod(1).sum(1)
+        all_of_it = int((rows == token).sum())
+        trailing = int(runs.sum())
+        site.padded_looked += 1
+        varied = int(runs.min()) < int(runs.max())
+        if trailing == all_of_it and varied and trailing > 0.1 * rows.numel() and int(runs.max()) > 2:
+            site.padded += 1
+            site.padding_share += trailing / rows.numel()
+            site.padding_token = token
+
     def found(self, hub: Any) -> Mapping[str, Any]:
         """All sites."""
         del hub
-        if not self.sites:
+        if not self.sites and not self.outer:
             raise NotImplementedError("the program calls no loss function of torch.nn.functional")
-        return {"sites": [_told(site) for site in self.sites.values()]}
+        return {
+            "sites": [_told(site) for site in self.sites.values()],
+            "outer": self.outer,
+            "ragged": self.ragged,
+            "micro_steps": self.micro_steps,
+        }
 
 
 def _look(site: _Site, predicted: Any, target: Any, target_gradient: bool) -> None:
@@ -167,7 +242,7 @@ def _told(site: _Site) -> dict[str, Any]:
     counts = (
         "calls", "looked", "unit_range", "probabilities", "log_probabilities", "rectified", "identical",
         "constant_targets", "target_gradients", "uniform", "constant_rows", "multi_row", "classes",
-        "elements", "single_class",
+        "elements", "single_class", "padded", "padded_looked", "padding_token",
     )  # fmt: skip
     size = max(1, min(20, len(site.values) // 5))
     return {
@@ -180,6 +255,7 @@ def _told(site: _Site) -> dict[str, Any]:
         "least_input": site.least_input,
         "largest_input": site.largest_input,
         "ignored": site.ignored / max(1, site.targets),
+        "padding_share": site.padding_share / max(1, site.padded),
         "present_classes": len(site.histogram),
         "largest_class": max(site.histogram, default=-1),
         "first": float(np.median(site.values[:size])) if site.values else math.nan,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.places import place
 
 NORMALIZING = ("BatchNorm", "SyncBatchNorm")
 DROPPING = ("Dropout", "AlphaDropout", "FeatureAlphaDropout")
@@ -38,10 +39,21 @@ class Modes(Observer):
         """Nothing was seen yet."""
         self.modes: dict[int, _Modes] = {}
         self.quiet_outputs: dict[int, int] = {}
+        self.inside: list[Any] = []
+        self.dropped_in_evaluation = 0
+        self.drop_place = ""
+
+    def dropped(self, hub: Any, share: float, training: bool) -> None:
+        """Dropout that acts while every module that is at work is in evaluation mode."""
+        del hub
+        if training and share > 0 and self.inside and not any(each.training for each in self.inside):
+            self.dropped_in_evaluation += 1
+            self.drop_place = self.drop_place or place()
 
     def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
         """A quiet output that goes on into another model was no evaluation: a generator's, say."""
-        del hub, module
+        del hub
+        self.inside = [*self.inside[:depth], module]
         if depth:
             return
         for each in args:
@@ -54,6 +66,7 @@ class Modes(Observer):
         import torch  # noqa: PLC0415 - only where torch runs
 
         del kwargs
+        self.inside = self.inside[:depth]
         if depth or id(module) not in hub.models:
             return
         modes = self.modes.get(id(module)) or self._first(module)
@@ -122,7 +135,11 @@ class Modes(Observer):
             "model", "dropout", "dropping", "normalizing", "train_steps", "eval_steps", "eval_after_train",
             "first_eval_step", "quiet_train", "quiet_train_scored", "quiet_eval", "single",
         )  # fmt: skip
-        return {"models": [{name: getattr(each, name) for name in names} for each in self.modes.values()]}
+        return {
+            "dropped_in_evaluation": self.dropped_in_evaluation,
+            "drop_place": self.drop_place,
+            "models": [{name: getattr(each, name) for name in names} for each in self.modes.values()],
+        }
 
 
 def _storage(value: Any) -> int:

@@ -27,6 +27,8 @@ def install(hub: Hub) -> None:
     _schedulers(hub)
     _loaders(hub)
     _checkpoints(hub)
+    _dropout(hub)
+    _differences(hub)
 
 
 def _after(owner: Any, name: str, tell: Callable[..., None]) -> None:
@@ -172,3 +174,32 @@ def _checkpoints(hub: Hub) -> None:
 
     _after(torch.nn.Module, "load_state_dict", loaded)
     _before(torch, "save", lambda value, *a, **k: hub.tell("saved", value))
+    _after(torch, "load", lambda value, *_, **__: hub.tell("loaded", value))
+    _after(
+        torch.optim.Optimizer,
+        "load_state_dict",
+        lambda _, optimizer, state, *a, **k: hub.tell("optimizer_loaded", optimizer, state),
+    )
+
+
+DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+
+
+def _dropout(hub: Hub) -> None:
+    for kind in DROPOUTS:
+
+        def tell(_: Any, input: Any, p: float = 0.5, training: bool = True, *a: Any, **k: Any) -> None:  # noqa: A002 - torch's own name
+            hub.tell("dropped", p, training)
+
+        _after(torch.nn.functional, kind, tell)
+
+
+def _differences(hub: Hub) -> None:
+    """`a - b` of two tensors: the heart of losses that people write themselves."""
+    for name in ("__sub__", "__rsub__"):
+
+        def tell(result: Any, one: Any, other: Any) -> None:
+            if isinstance(other, torch.Tensor) and result.requires_grad:
+                hub.tell("subtracted", one, other, result)
+
+        _after(torch.Tensor, name, tell)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,9 @@ def _nothing(job: Job, code: int, output: str) -> Watched:
 
 
 def _fate(code: int) -> str:
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}, without a word"
+    return (
+        f"died of {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}, without a word"
+    )
 
 
 def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
@@ -164,5 +166,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         pass
     with process:
         pass
-
-

@@ -1,0 +1,60 @@
+"""What single layers are given: ids that an embedding takes for padding, batches of one for normalization."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.observers import Observer
+
+CLOSELY = 64
+
+
+class Layers(Observer):
+    """Looks at embeddings with a padding index, and at batch normalization in training mode."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.embeddings: dict[int, dict[str, Any]] = {}
+        self.normalized = self.alone = 0
+
+    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+        """One call of a layer."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        del kwargs, output, depth
+        if not args or not torch.is_grad_enabled():
+            return
+        if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+            self._embedding(hub, module, args[0])
+        elif (
+            isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)
+            and module.training
+        ):
+            self.normalized += 1
+            self.alone += len(args[0]) == 1
+
+    def _embedding(self, hub: Any, module: Any, ids: Any) -> None:
+        told = self.embeddings.setdefault(
+            id(module),
+            {"calls": 0, "used": 0, "padding": int(module.padding_idx), "name": hub.name_of(module.weight)},
+        )
+        told["calls"] += 1
+        if told["calls"] > CLOSELY:
+            return
+        padding = ids == module.padding_idx
+        told["used"] += bool(padding.any() if ids.dim() == 1 else _inside(padding.reshape(-1, ids.shape[-1])))
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """By embedding; and how many batches had one sample."""
+        del hub
+        if not self.embeddings and not self.normalized:
+            raise NotImplementedError("no embedding with a padding index, no batch normalization")
+        return {
+            "embeddings": list(self.embeddings.values()), "normalized": self.normalized, "alone": self.alone,
+        }  # fmt: skip
+
+
+def _inside(padding: Any) -> bool:
+    """Whether a padding id stands between others, in some row (N, L)."""
+    real = (~padding).long()
+    before, after = real.cumsum(-1), real.flip(-1).cumsum(-1).flip(-1)
+    return bool((padding & (before > 0) & (after > 0)).any())
