@@ -21,7 +21,7 @@ class Checkpoints(Observer):
     def loaded(self, hub: Any, value: Any) -> None:
         """A file was read: does it hold an optimizer's state?"""
         for state in _optimizer_states(value):
-            self.waiting[id(state)] = hub.step
+            self.waiting[id(state)] = hub.updates
             self.resumed.append(id(state))
             self.kept.append(state)  # so that no other object takes its identity
 
@@ -55,7 +55,7 @@ class Checkpoints(Observer):
         return {
             "saves": self.saves,
             "loads": self.loads,
-            "unused_states": [hub.step - at for at in self.waiting.values()],
+            "unused_states": [hub.updates - at for at in self.waiting.values()],
         }
 
 

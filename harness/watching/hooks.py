@@ -89,21 +89,24 @@ def _backward(hub: Hub) -> None:
 
 
 def _modules(hub: Hub) -> None:
-    depth = [0]
+    """Calls of modules with their depth. A module without parameters around all others, as a loss, is none."""
+    stack: list[int] = []
 
     def calling(module: torch.nn.Module, args: Any) -> None:
         if torch.compiler.is_compiling() or hub.busy:
             return
-        depth[0] += 1
-        hub.tell("calling", module, args, depth[0] - 1)
+        if stack or next(module.parameters(), None) is not None:
+            stack.append(id(module))
+            hub.tell("calling", module, args, len(stack) - 1)
 
     def called(module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or hub.busy:
+        if torch.compiler.is_compiling() or hub.busy or id(module) not in stack:
             return
-        depth[0] = max(0, depth[0] - 1)
-        # A call that raised has no output.
+        # Calls that raised within this one never came back.
+        while stack.pop() != id(module):
+            pass
         if output is not None:
-            hub.tell("called", module, args, kwargs, output, depth[0])
+            hub.tell("called", module, args, kwargs, output, len(stack))
 
     modules.register_module_forward_pre_hook(calling)  # type: ignore[arg-type]
     modules.register_module_forward_hook(called, with_kwargs=True, always_call=True)  # type: ignore[arg-type]

@@ -90,6 +90,11 @@ class Hub:
         """Updates so far of the optimizer that made the most of them."""
         return max((training.count for training in self.trainings.values()), default=0)
 
+    @property
+    def updates(self) -> int:
+        """Updates so far, of all optimizers together."""
+        return sum(training.count for training in self.trainings.values())
+
     def check_limits(self) -> None:
         """End the program when it made its steps or its time is over.
 
