@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import calibrate, diverge, history, lint, list_, report, run, sabotage, schema
+from harness.cli import calibrate, diverge, doctor, history, lint, list_, report, run, sabotage, schema
 
 WRONG_INPUT, BROKE, INTERRUPTED, NO_READER = 2, 3, 130, 141
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -33,6 +33,7 @@ for name, command in (
     ("lint", lint.lint),
     ("schema", schema.schema),
     ("run", run.run),
+    ("doctor", doctor.doctor),
     ("sabotage", sabotage.sabotage),
     ("calibrate", calibrate.calibrate),
     ("diverge", diverge.diverge),

@@ -8,6 +8,9 @@ from typing import ClassVar
 
 from harness.model import Diagnosis, Facts
 
+PROOF = 0.5
+"""Of a diagnosis that stands alone: from this weight on it is a finding, below it a guess."""
+
 
 class Diagnostician:
     """Base of all diagnoses. Stateless.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.codec import read_facts
@@ -15,6 +15,8 @@ from harness.model import BrokenError, Facts, HarnessError, Outcome
 
 ASKING_SECONDS = 60.0
 """So long may the questions at the end take after the minutes that were asked for."""
+SHORT = 0.01
+"""Minutes that an interrupted program has to end, before the questions."""
 MOST_LOG = 16 << 20
 """Bytes of a program's output that are kept."""
 LAST_LINES = 4
@@ -111,7 +113,12 @@ def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
         start_new_session=True,
     )  # fmt: skip
     try:
-        last = _follow(process, job, on_line)
+        try:
+            last = _follow(process, job, on_line)
+        except KeyboardInterrupt:
+            # The program ends as if it had been interrupted itself, and what was seen is still told.
+            os.killpg(process.pid, signal.SIGINT)
+            last = _follow(process, replace(job, minutes=job.minutes or SHORT), on_line)
         return process.wait(), "\n".join(last)
     finally:
         _end(process)
