@@ -113,7 +113,9 @@ def examine(
         trainings=tuple(_training(each) for each in facts if each.trace is not None),
         findings=tuple(each for each in found if each.weight >= PROOF),
         guesses=tuple(each for each in found if each.weight < PROOF),
-        looked_at=tuple(name for name, answer in first.answers.items() if _is_observer(name) and not answer.skipped),
+        looked_at=tuple(
+            name for name, answer in first.answers.items() if _is_observer(name) and not answer.skipped
+        ),
         unasked=_unasked(first),
         seconds=float(program.get("seconds", 0.0)),
         observing=float(program.get("observing", 0.0)),
@@ -168,7 +170,8 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
         return "x" * len(middles)
     low, span = known.min(), max(float(np.ptp(known)), 1e-300)
     return "".join(
-        BLOCKS[int((len(BLOCKS) - 1) * (value - low) / span)] if math.isfinite(value) else "x" for value in middles
+        BLOCKS[int((len(BLOCKS) - 1) * (value - low) / span)] if math.isfinite(value) else "x"
+        for value in middles
     )
 
 
@@ -176,7 +179,10 @@ def words(examination: Examination) -> list[str]:
     """The report for a terminal, the verdict first."""
     lines = [f"{examination.script}: {examination.verdict}", ""]
     lines += _seen(examination)
-    for title, found in (("found", examination.findings), ("guesses, which may be meant so", examination.guesses)):
+    for title, found in (
+        ("found", examination.findings),
+        ("guesses, which may be meant so", examination.guesses),
+    ):
         if found:
             lines += ["", f"{title}:"]
             lines += [line for diagnosis in found for line in _diagnosis(diagnosis)]
@@ -215,4 +221,8 @@ def _seen(examination: Examination) -> list[str]:
 
 def _diagnosis(diagnosis: Diagnosis) -> list[str]:
     name = diagnosis.name.replace("_", " ")
-    return [f"  {name}: {diagnosis.cause}", f"    {diagnosis.remedy}", *(f"    {line}" for line in diagnosis.evidence)]
+    return [
+        f"  {name}: {diagnosis.cause}",
+        f"    {diagnosis.remedy}",
+        *(f"    {line}" for line in diagnosis.evidence),
+    ]

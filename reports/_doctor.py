@@ -23,7 +23,9 @@ def write_page(examination: Examination, path: Path) -> None:
     Raises:
         BrokenError: the file cannot be written.
     """
-    text = environment().get_template("_doctor.html").render(key=code_digest(), root="", **_content(examination))
+    text = (
+        environment().get_template("_doctor.html").render(key=code_digest(), root="", **_content(examination))
+    )
     try:
         write(path, text)
     except OSError as error:

@@ -20,7 +20,9 @@ Script = Annotated[Path, typer.Argument(help="A Python script that trains with P
 Arguments = Annotated[list[str] | None, typer.Argument(help="What the script is given, after --.")]
 Steps = Annotated[int, typer.Option(min=0, help="Stop cleanly after so many updates; 0 for no limit.")]
 Minutes = Annotated[float, typer.Option(min=0, help="Stop cleanly after so many minutes; 0 for no limit.")]
-Python = Annotated[str, typer.Option(help="The interpreter that runs the script [default: this one].", show_default=False)]
+Python = Annotated[
+    str, typer.Option(help="The interpreter that runs the script [default: this one].", show_default=False)
+]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for a browser.")]
 Echo = Annotated[bool, typer.Option("--echo", help="Show what the script prints.")]
 
@@ -90,7 +92,13 @@ def _as_json(examination: "Examination", facts: Any) -> object:
     from harness.plain import strict  # noqa: PLC0415 - rarely
 
     status = {0: "pass", 1: "fail"}.get(examination.exit_code, "error")
-    reason = "" if status == "pass" else examination.findings[0].name if status == "fail" else examination.ending.how
+    reason = (
+        ""
+        if status == "pass"
+        else examination.findings[0].name
+        if status == "fail"
+        else examination.ending.how
+    )
     run = {
         "case": examination.script,
         "backend": "script",
@@ -100,11 +108,14 @@ def _as_json(examination: "Examination", facts: Any) -> object:
         "verdicts": [],
         "diagnoses": [asdict(each) for each in (*examination.findings, *examination.guesses)],
         "measurements": {
-            each.name: {"value": each.value, "unit": each.unit} for each in (facts[0].measurements.values() if facts else ())
+            each.name: {"value": each.value, "unit": each.unit}
+            for each in (facts[0].measurements.values() if facts else ())
         },
         "environment": dict(facts[0].environment) if facts else {},
         "seen": {
-            key: value for key, value in asdict(examination).items() if key not in ("script", "findings", "guesses")
+            key: value
+            for key, value in asdict(examination).items()
+            if key not in ("script", "findings", "guesses")
         },
     }
     return strict({"schema": 1, "runs": [run]})

@@ -12,7 +12,12 @@ class EvaluatesUntrainedModel(ProgramDiagnostician):
         for model in entries(facts, "copies", "models"):
             if not model.get("alike") or model.get("changed") or not model.get("trained_moved"):
                 continue
-            if model.get("equal_at_first") or model.get("equal_at_last") or model.get("loaded"):
+            if (
+                model.get("equal_at_first")
+                or model.get("equal_at_last")
+                or model.get("loaded")
+                or count(model, "likeness") > 0.3
+            ):
                 continue
             late = count(model, "first_step") > 0.5 * steps_of(facts)
             if count(model, "quiet") and not count(model, "with_gradients") and late:

@@ -10,6 +10,8 @@ from harness.diagnoses._program import (
 )
 from harness.model import Diagnosis, Facts
 
+CLEAR = 3.0
+"""Standard errors below chance: something was learned, however little."""
 LEAST_STEPS = 40
 """Shorter trainings need not have learned anything."""
 
@@ -23,7 +25,12 @@ class LearnedNothing(ProgramDiagnostician):
         chance, final = count(site, "chance"), count(site, "final")
         if not chance > 1e-6 or count(site, "calls") < LEAST_STEPS or not alone_in_program(facts):
             return None
-        if site.get("reduction") != "mean" or not ended_by_itself(facts) or final < 0.97 * chance:
+        if (
+            site.get("reduction") != "mean"
+            or not ended_by_itself(facts)
+            or final < 0.97 * chance
+            or count(site, "below_chance") > CLEAR
+        ):
             return None
         what = "the entropy of the labels" if count(site, "classes") else "the variance of the targets"
         return self.finding(

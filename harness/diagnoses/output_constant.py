@@ -3,7 +3,9 @@
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, entries, steps_of
 from harness.model import Diagnosis, Facts
 
-REMEDY = "Does the input reach the output: dead units, a zeroed layer, dropout of everything, a detached path?"
+REMEDY = (
+    "Does the input reach the output: dead units, a zeroed layer, dropout of everything, a detached path?"
+)
 
 
 class OutputConstant(ProgramDiagnostician):

@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness.observers import Observer
 
 MOST_SECONDS = 20.0
 MOST_PARAMETERS = 50_000_000
-MOST_ELEMENTS = 1 << 22
+MOST_PARTS = 40
 
 
 @dataclass(slots=True)
@@ -127,10 +128,24 @@ def _ask(model: Any, call: _Call, deadline: float) -> dict[str, Any]:
                 answers.setdefault("unasked", "time was over")
                 break
             try:
-                answers |= question(twin, call)
+                with _precision(question is _derivative):
+                    answers |= question(twin, call)
             except Exception as error:  # noqa: BLE001 - a question that cannot be put is none
                 answers[f"failed_{question.__name__.strip('_')}"] = f"{type(error).__name__}: {error}"[:200]
     return answers
+
+
+@contextmanager
+def _precision(double: bool) -> Iterator[None]:
+    """What a model makes anew is float64 meanwhile, as its copy is."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if double else before)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _output(twin: Any, call: _Call, args: Any = None, kwargs: Any = None) -> Any:
@@ -222,28 +237,91 @@ def _isolated(twin: Any, call: _Call) -> dict[str, Any]:
 
 
 def _positions(twin: Any, call: _Call) -> dict[str, Any]:
-    """Of tokens: which positions does one of them reach?"""
+    """Of tokens: which positions does one of them reach? Time is the axis along which it reaches any."""
     inputs = _first(call.args) if call.args else _first(call.kwargs)
-    if (
-        not _is_tokens(inputs)
-        or len(call.shape) != 3
-        or tuple(inputs.shape) != call.shape[:2]
-        or inputs.shape[1] < 4
-    ):
+    before = _by_token(_output(twin.eval(), call), inputs) if _is_tokens(inputs) else None
+    if before is None or min(inputs.shape) < 2:
         return {}
-    before, middle = _output(twin.eval(), call), inputs.shape[1] // 2
-    changed = inputs.clone()
-    changed[:, middle] = inputs[:, middle - 1]
-    rows = (changed[:, middle] != inputs[:, middle]).nonzero().flatten()
-    if not len(rows):
+    moved = [_moved(twin, call, inputs, before, share) for share in (0.5, 0.7)]
+    reached = [max(_off(each, axis, at) for each, at in moved) for axis in (0, 1)]
+    axis = int(reached[1] >= reached[0])
+    if inputs.shape[axis] < 4:
         return {}
-    after = _output(twin, call, *_with_first(call, changed))
-    moved = (after - before)[rows].abs().amax(dim=(0, 2)) / max(float(before.abs().max()), 1e-12)
     return {
-        "earlier": float(moved[:middle].max()),
-        "later": float(moved[middle + 1 :].max()),
-        "own": float(moved[middle]),
+        "earlier": max(float(_line(each, axis, at)[: at[axis]].max()) for each, at in moved),
+        "later": max(float(_line(each, axis, at)[at[axis] + 1 :].max()) for each, at in moved),
+        "own": max(float(each[at]) for each, at in moved),
     }
+
+
+def _moved(twin: Any, call: _Call, inputs: Any, before: Any, share: float) -> tuple[Any, tuple[int, int]]:
+    """How far each output moves when one token changes: relative, in the shape of the inputs; and where."""
+    row, column = (min(size - 2, max(1, int(share * size))) for size in inputs.shape)
+    changed = inputs.clone()
+    other = inputs[inputs != inputs[row, column]]
+    if len(other):
+        changed[row, column] = other[0]
+    after = _by_token(_output(twin, call, *_with_first(call, changed)), inputs)
+    size = max(float(before.abs().max()), 1e-12)
+    return (after - before).abs().amax(-1) / size, (row, column)
+
+
+def _by_token(output: Any, inputs: Any) -> Any:
+    """Outputs laid out as the tokens are, (*inputs.shape, V); None where they are not one row a token."""
+    if tuple(output.shape[:2]) == tuple(inputs.shape) and output.dim() == 3:
+        return output
+    if output.dim() == 3 and (output.shape[0], output.shape[2]) == tuple(inputs.shape):
+        return output.movedim(1, -1)
+    if output.dim() == 2 and len(output) == inputs.numel():
+        return output.reshape(*inputs.shape, -1)
+    return None
+
+
+def _line(moved: Any, axis: int, at: tuple[int, int]) -> Any:
+    return moved[:, at[1]] if axis == 0 else moved[at[0]]
+
+
+def _off(moved: Any, axis: int, at: tuple[int, int]) -> float:
+    """The farthest that an output on this line moves, other than the token's own."""
+    line = _line(moved, axis, at).clone()
+    line[at[axis]] = 0
+    return float(line.max())
+
+
+def _mask_kept(twin: Any, call: _Call) -> dict[str, Any]:
+    """With a mask beside the inputs: does what is marked, or the rest, reach the outputs of the other side?"""
+    inputs = _first(call.args)
+    masks = [
+        each for each in (*call.args, *call.kwargs.values()) if each is not inputs and _is_mask(each, inputs)
+    ]
+    before = _output(twin.eval(), call)
+    if not masks or len(before) != len(inputs):
+        return {}
+    marked = masks[0].bool()
+    each_own = tuple(before.shape[:2]) == tuple(marked.shape)
+    size = max(float(before.abs().max()), 1e-12)
+    found: dict[str, Any] = {}
+    for name, side in {"marked": marked, "unmarked": ~marked}.items():
+        values = inputs[side]
+        changed = inputs.clone()
+        changed[side] = values + 1 if values.is_floating_point() else (values + 1) % (inputs.max() + 1)
+        moved = (_output(twin, call, *_with_first(call, changed)) - before).abs()
+        found[f"{name}_moves"] = float((moved[~side] if each_own else moved).max()) / size
+        found[f"{name}_constant"] = bool((values == values[0]).all())
+    return found
+
+
+def _is_mask(value: Any, inputs: Any) -> bool:
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    if (
+        not isinstance(value, torch.Tensor)
+        or inputs is None
+        or inputs.dim() < 2
+        or value.shape != inputs.shape[:2]
+    ):
+        return False
+    return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())
 
 
 def _modes_agree(twin: Any, call: _Call) -> dict[str, Any]:
@@ -284,9 +362,9 @@ def _dead_units(twin: Any, call: _Call) -> dict[str, Any]:
 
 
 def _derivative(twin: Any, call: _Call) -> dict[str, Any]:
-    """Is the gradient the derivative of the loss? Central differences along it, in double precision."""
-    if call.loss is None:
-        return {}
+    """Is the gradient the derivative of the output? Central differences along it, in double precision."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
     exact = copy.deepcopy(twin).double().eval()
     args = tuple(_double(each) for each in call.args)
     kwargs = {name: _double(each) for name, each in call.kwargs.items()}
@@ -296,8 +374,10 @@ def _derivative(twin: Any, call: _Call) -> dict[str, Any]:
             parts.setdefault(".".join(name.split(".")[:-1]) or name, []).append(each)
 
     def loss() -> Any:
+        """A smooth function of all outputs, in which none stands for another."""
         torch.manual_seed(0)
-        return call.loss(_first(exact(*args, **kwargs)))  # type: ignore[misc]
+        output = _first(exact(*args, **kwargs)).reshape(-1)
+        return (output * torch.sin(torch.arange(len(output), device=output.device) + 1.0)).sum()
 
     first = loss()
     if float(first) != float(loss()):
@@ -305,9 +385,9 @@ def _derivative(twin: Any, call: _Call) -> dict[str, Any]:
     first.backward()
     total = sum(float((p.grad**2).sum()) for each in parts.values() for p in each if p.grad is not None)
     ratios = {}
-    for name, each in list(parts.items())[:40]:
+    for name, each in list(parts.items())[:MOST_PARTS]:
         own = sum(float((p.grad**2).sum()) for p in each if p.grad is not None)
-        if own > 1e-6 * total:
+        if own > 1e-8 * total:
             ratios[name] = _slope(loss, each, own) / own
     return {"derivative": ratios}
 

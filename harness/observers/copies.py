@@ -56,6 +56,7 @@ class Copies(Observer):
             "loaded": self.loads.get(number, 0),
             "first_step": self.at.get(number, 0),
             "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),
+            "likeness": max((_likeness(hub.models[other], model) for other in alike), default=0.0),
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 
@@ -68,3 +69,18 @@ def _state(model: Any) -> tuple[float, ...]:
 
 def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(each.shape) for each in model.parameters())
+
+
+def _likeness(one: Any, other: Any) -> float:
+    """The cosine between all weights of two models: near 1 for an average of late weights, near 0 for strangers."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    with torch.no_grad():
+        pairs = [
+            (a.detach().double().reshape(-1), b.detach().double().reshape(-1))
+            for a, b in zip(one.parameters(), other.parameters(), strict=True)
+            if a.dim() > 1
+        ]
+        product = sum(float(a @ b) for a, b in pairs)
+        sizes = [sum(float(values @ values) for values in side) ** 0.5 for side in zip(*pairs, strict=True)]
+    return product / max(sizes[0] * sizes[1], 1e-12) if pairs else 0.0

@@ -70,11 +70,11 @@ class Cycle(Observer):
         self.leaves += any(root.grad_fn is None for root in roots)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
-            if story.steps > CLOSELY or self.late:
+            if story.steps > CLOSELY:
                 continue
             norm = _total(training)
             if norm == 0:
-                lost = story.since > 0 and story.last_norm > 0 and not self.other_step
+                lost = story.since > 0 and story.last_norm > 0 and not self.other_step and not self.late
                 story.thrown_away += lost
                 story.clean = True
         self.other_step = False
@@ -141,6 +141,9 @@ class Cycle(Observer):
         training = hub.trainings.get(id(optimizer))
         if training is not None:
             story.end = _fingerprint(training)
+            if training.late and 0 < story.steps <= CLOSELY:
+                story.looked += 1
+                story.dirty += not story.clean
         story.steps += 1
         story.since, story.clean, story.unscaled = 0, False, False
 

@@ -59,6 +59,8 @@ class _Site:
     padded: int = 0
     padding_share: float = 0.0
     padding_token: int = -1
+    target_apart: int = 0
+    target_parameter: str = ""
 
 
 class Losses(Observer):
@@ -72,6 +74,7 @@ class Losses(Observer):
         self.outer: list[dict[str, str]] = []
         self.rows = 0
         self.depth = 0
+        self.softmax_over_batch, self.softmax_place = 0, ""
 
     def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
         """How many samples does a model get, and is one at work?"""
@@ -126,6 +129,24 @@ class Losses(Observer):
             return
         with torch.no_grad():
             _look(site, predicted.detach(), target.detach(), target.requires_grad)
+            if training and target.requires_grad:
+                self._follow(hub, site, predicted, target)
+
+    def _follow(self, hub: Any, site: _Site, predicted: Any, target: Any) -> None:
+        """Was the target made by parameters of its own that an optimizer holds?"""
+        ours, theirs = _leaves(predicted), _leaves(target)
+        held = {id(each) for one in hub.trainings.values() for each in one.parameters}
+        if ours and theirs and not set(ours) & set(theirs) and set(theirs) & held:
+            site.target_apart += 1
+            site.target_parameter = site.target_parameter or hub.name_of(next(iter(theirs.values())))
+
+    def softened(self, hub: Any, values: Any, axis: Any) -> None:
+        """A softmax outside of all models over the first of three and more axes, as long as the batch."""
+        del hub
+        if self.depth or not values.requires_grad or values.dim() < 3 or axis not in (0, -values.dim()):
+            return
+        self.softmax_over_batch += len(values) == self.rows > 1
+        self.softmax_place = self.softmax_place or place()
 
     def _look_for_padding(self, site: _Site, target: Any) -> None:
         """A token that stands only at the ends of rows, in runs of different lengths."""
@@ -154,13 +175,15 @@ class Losses(Observer):
     def found(self, hub: Any) -> Mapping[str, Any]:
         """All sites."""
         del hub
-        if not self.sites and not self.outer:
+        if not self.sites and not self.outer and not self.softmax_over_batch:
             raise NotImplementedError("the program calls no loss function of torch.nn.functional")
         return {
             "sites": [_told(site) for site in self.sites.values()],
             "outer": self.outer,
             "ragged": self.ragged,
             "micro_steps": self.micro_steps,
+            "softmax_over_batch": self.softmax_over_batch,
+            "softmax_place": self.softmax_place,
         }
 
 
@@ -242,7 +265,7 @@ def _told(site: _Site) -> dict[str, Any]:
     counts = (
         "calls", "looked", "unit_range", "probabilities", "log_probabilities", "rectified", "identical",
         "constant_targets", "target_gradients", "uniform", "constant_rows", "multi_row", "classes",
-        "elements", "single_class", "padded", "padded_looked", "padding_token",
+        "elements", "single_class", "padded", "padded_looked", "padding_token", "target_apart",
     )  # fmt: skip
     size = max(1, min(20, len(site.values) // 5))
     return {
@@ -252,6 +275,7 @@ def _told(site: _Site) -> dict[str, Any]:
         "training": site.training,
         "reduction": site.reduction,
         "broadcast": site.broadcast,
+        "target_parameter": site.target_parameter,
         "least_input": site.least_input,
         "largest_input": site.largest_input,
         "ignored": site.ignored / max(1, site.targets),
@@ -262,6 +286,7 @@ def _told(site: _Site) -> dict[str, Any]:
         "final": float(np.median(site.values[-size:])) if site.values else math.nan,
         "lowest": min(site.values, default=math.nan),
         "chance": _chance(site),
+        "below_chance": _below(site),
     }
 
 
@@ -276,3 +301,29 @@ def _chance(site: _Site) -> float:
         variance = site.squares / site.rows - (site.sums / site.rows) ** 2
         return float(max(0.0, variance.mean()))
     return math.nan
+
+
+def _leaves(value: Any) -> dict[int, Any]:
+    """The parameters that a tensor was made from, by identity."""
+    found: dict[int, Any] = {}
+    seen, left = set(), [value.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found[id(leaf)] = leaf
+        left += [each for each, _ in node.next_functions]
+    return found
+
+
+def _below(site: _Site) -> float:
+    """By how many standard errors the last third of the losses lies below chance."""
+    last = np.array(site.values[-max(8, len(site.values) // 3) :])
+    chance = _chance(site)
+    if len(last) < 8 or not math.isfinite(chance) or not np.isfinite(last).all():
+        return math.nan
+    error = float(last.std(ddof=1)) / math.sqrt(len(last))
+    return (chance - float(last.mean())) / max(error, 1e-12)

@@ -94,6 +94,13 @@ class Parameters(Observer):
             "idle_modules": self._never_called(hub),
             "unregistered": self._unregistered(hub),
             "repeated": _repeated(trained),
+            "marked_modules": [
+                name or type(model).__name__
+                for model in trained
+                for name, module in model.named_modules()
+                if "requires_grad" in vars(module)
+                and any(each.requires_grad != vars(module)["requires_grad"] for each in module.parameters())
+            ],
             "never_stepped": [
                 f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
                 for number, one in hub.optimizers.items()

@@ -29,6 +29,7 @@ def install(hub: Hub) -> None:
     _checkpoints(hub)
     _dropout(hub)
     _differences(hub)
+    _softmax(hub)
 
 
 def _after(owner: Any, name: str, tell: Callable[..., None]) -> None:
@@ -206,3 +207,12 @@ def _differences(hub: Hub) -> None:
                 hub.tell("subtracted", one, other, result)
 
         _after(torch.Tensor, name, tell)
+
+
+def _softmax(hub: Hub) -> None:
+    def tell(_: Any, values: Any, dim: Any = None, *__: Any, **___: Any) -> None:
+        hub.tell("softened", values, dim)
+
+    for owner in (torch.nn.functional, torch, torch.Tensor):
+        _after(owner, "softmax", tell)
+        _after(owner, "log_softmax", tell)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVENTS = (
     "optimizer_made", "stepping", "stepped", "backward_begins", "backward_ended", "called", "calling",
     "loss_computed", "clipping", "unscaled", "scaled", "scheduler_made", "loader_started", "batch_loaded",
-    "state_loaded", "saved", "loaded", "optimizer_loaded", "dropped", "subtracted",
+    "state_loaded", "saved", "loaded", "optimizer_loaded", "dropped", "subtracted", "softened",
 )  # fmt: skip
 """What hooks tell; an observer listens to those that it has a method for."""
 
@@ -58,7 +58,11 @@ class Hub:
         self._listeners = {event: self._listening(event) for event in EVENTS}
 
     def _listening(self, event: str) -> "list[tuple[str, Callable[..., None]]]":
-        return [(name, getattr(one, event)) for name, one in self.observers.items() if callable(getattr(one, event, None))]
+        return [
+            (name, getattr(one, event))
+            for name, one in self.observers.items()
+            if callable(getattr(one, event, None))
+        ]
 
     def tell(self, event: str, *facts: Any) -> None:
         """Call every observer that listens. One that breaks is put aside; the program goes on."""
