@@ -47,7 +47,8 @@ TABLE = {
     # Engines in C. What reads cases knows the package's constants only.
     "harness.native": "model models | numpy",
     # Inside the isolated process. Only what is about torch imports torch.
-    "harness.training": "model trainer problem schedules spec | numpy safetensors",
+    "harness.spent": "model",
+    "harness.training": "model trainer problem schedules spec spent | numpy safetensors",
     "harness.parts": "model | numpy",
     "harness.reductions": "model parts | numpy",
     "harness.recorder": "model optimizers reductions | numpy",
@@ -55,10 +56,10 @@ TABLE = {
     "harness.backends": "measure model trainer problem spec",
     "harness.logs": "",
     "harness.backends._logged": "logs model | numpy",
-    "harness.backends.command": "logs measure model optimizers programs schedules spec",
+    "harness.backends.command": "logs measure model optimizers programs schedules spec spent",
     "harness.backends.numpy_float64": "model models optimizers problem spec training | numpy",
     "harness.backends._torch": "model models problem spec training | torch",
-    "harness.backends._native": "model models native problem spec training | numpy",
+    "harness.backends._native": "model models native problem spec spent training | numpy",
     "harness.backends.native_c": "native problem spec trainer",
     "harness.backends.torch_*": "model problem spec trainer | torch",
     "harness.backends._compiling": "model training",
@@ -69,8 +70,8 @@ TABLE = {
     "harness.backends._ddp": "model models problem trainer | numpy torch",
     "harness.backends.jax": "problem spec trainer | jax",
     "harness.backends._jax": "model models optimizers problem spec | jax numpy optax",
-    "harness.probes": "backends diverge model problem spec trainer training | numpy",
-    "harness.passes": "measure model optimizers problem recorder trainer | numpy",
+    "harness.probes": "backends diverge model passes problem spec trainer training | numpy",
+    "harness.passes": "measure model optimizers problem recorder spent trainer | numpy",
     "harness.worker": (
         "backends codec discover faults measure model passes probes problem spec trainer | numpy threadpoolctl"
     ),

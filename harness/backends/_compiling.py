@@ -33,7 +33,8 @@ class CompilingTrainer(LoopTrainer):
         """Compile what clips and updates, where that is compiled too."""
 
     def measurements(self) -> Iterable[Measurement]:
-        """compile_time: seconds that `prepare` took, by shape in its samples."""
+        """compile_time: seconds that `prepare` took, by shape in its samples; and the parts of a step."""
+        yield from super().measurements()
         seconds = self.compile_seconds
         yield Measurement(name="compile_time", value=sum(seconds), unit="s", samples=seconds)
 
