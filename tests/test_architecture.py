@@ -54,7 +54,7 @@ TABLE = {
     "harness.recorder": "model optimizers reductions | numpy",
     "harness.measure": "model | psutil",
     "harness.backends": "measure model trainer problem spec",
-    "harness.logs": "",
+    "harness.logs": "model",
     "harness.backends._logged": "logs model | numpy",
     "harness.backends.command": "logs measure model optimizers programs schedules spec spent",
     "harness.backends.numpy_float64": "model models optimizers problem spec training | numpy",

@@ -8,8 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from harness.logs import TENSOR_COLUMNS, Log, Steps, UnreadableError, by_step, number_of
-from harness.model import Answer, Facts, Float64, Measurement, Outcome, ProblemFacts, Trace
+from harness.logs import Log, Steps, UnreadableError, by_step, number_of
+from harness.model import (
+    TENSOR_COLUMNS,
+    Answer,
+    Facts,
+    Float64,
+    Measurement,
+    Outcome,
+    ProblemFacts,
+    Trace,
+)
 
 WHOLE = "(all)"
 """The tensor that stands for the model where a program tells the norm of all gradients only."""
