@@ -183,8 +183,11 @@ def _wrong(left: float, right: float) -> str:
 
 
 def _same_problem(left: Run, right: Run) -> bool:
+    """Whether both began alike, as far as is known: of a program nobody knows what it starts from."""
     ours, theirs = left.facts.problem, right.facts.problem
-    return ours is not None and theirs is not None and ours.digest == theirs.digest
+    if ours is None or theirs is None:
+        return False
+    return ours.digest == theirs.digest or not (ours.shapes and theirs.shapes)
 
 
 def _trace(run: Run) -> Trace:

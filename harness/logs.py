@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from harness.model import TENSOR_COLUMNS
+
 KNOWN = {
     "step": ("step", "iteration", "iter", "it", "global_step", "batch"),
     "loss": ("loss", "train_loss", "train/loss", "training_loss"),
@@ -22,18 +24,6 @@ KNOWN = {
 }
 """The names of each quantity, as they stand in logs; letters of either case, blanks for underscores."""
 NAMES = {name: ours for ours, names in KNOWN.items() for name in names}
-TENSOR_COLUMNS = (
-    "gradient_norm",
-    "clipped_norm",
-    "gradient_largest",
-    "gradient_nonzero",
-    "weight_norm",
-    "weight_mean",
-    "update_norm",
-    "update_ratio",
-    "update_error",
-)
-"""What a program may say of each tensor, in the words of `harness.model.Trace`."""
 RUN_NUMBERS = ("parameters", "held_out_loss")
 """What a program may say once, of the whole run."""
 _NOT_OK = re.compile(r"^\s*not ok\b", re.IGNORECASE)

@@ -134,6 +134,20 @@ class Trace:
         return len(self.loss)
 
 
+TENSOR_COLUMNS = (
+    "gradient_norm",
+    "clipped_norm",
+    "gradient_largest",
+    "gradient_nonzero",
+    "weight_norm",
+    "weight_mean",
+    "update_norm",
+    "update_ratio",
+    "update_error",
+)
+"""The arrays of a trace that have a column for each tensor."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What a probe found: numbers and short texts by name, the seconds it took, or why it was not asked."""

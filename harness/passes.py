@@ -13,6 +13,7 @@ from harness.model import Measurement, Trace
 from harness.optimizers import rule
 from harness.problem import Problem
 from harness.recorder import Observable, Recorder
+from harness.spent import CpuUse
 from harness.trainer import Trainer
 
 WARM_UP_STEPS = 1
@@ -43,7 +44,9 @@ def timed_training(build: Callable[[Problem], Trainer], problem: Problem, progre
             if trainer.prepare((*problem.batches, problem.held_out)):
                 drop_caches()
         progress.enter("train")
+        use = CpuUse()
         losses, seconds, resident = _train(trainer, problem, progress)
+        cpu = use.measurements(problem.config.threads)
         memory.close("train")
         progress.enter("evaluate")
         held_out = _held_out_loss(trainer, problem)
@@ -52,6 +55,7 @@ def timed_training(build: Callable[[Problem], Trainer], problem: Problem, progre
             Measurement(name="startup_time", value=startup, unit="s"),
             Measurement(name="held_out_loss", value=held_out, unit=""),
             *_step_measurements(seconds, problem),
+            *cpu,
             *memory.measurements(),
             *trainer.measurements(),
         ]
@@ -101,6 +105,14 @@ def _held_out_loss(trainer: Trainer, problem: Problem) -> float:
 
 def observed_training(trainer: Trainer, problem: Problem, progress: Progress, timed: Timed) -> Trace:
     """Train and record every step. Memory is that of the timed one: a recorder takes some, too."""
+    trace = recorded_training(trainer, problem, progress.step)
+    return replace(trace, memory=np.array(timed.resident, np.float64), absent=())
+
+
+def recorded_training(
+    trainer: Trainer, problem: Problem, on_step: Callable[[int], None] = lambda _: None
+) -> Trace:
+    """Train and record every step but its memory. on_step(number) hears of each step's beginning."""
     recorder = Recorder(
         trainer=cast("Observable", trainer),
         matrices=[len(tensor.shape) >= 2 for tensor in problem.tensors],
@@ -109,9 +121,9 @@ def observed_training(trainer: Trainer, problem: Problem, progress: Progress, ti
         clips=problem.config.clip_norm is not None,
     )
     for number, batch in enumerate(problem.batches):
-        progress.step(number)
+        on_step(number)
         recorder.finish_step(trainer.step(batch, recorder))
-    return replace(recorder.trace(), memory=np.array(timed.resident, np.float64), absent=())
+    return recorder.trace()
 
 
 def digest(trainer: Trainer) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.model import Array, Float64, Trace
+from harness.model import TENSOR_COLUMNS, Array, Float64, Trace
 from harness.optimizers import Rule
 from harness.reductions import Layout, Reductions
 
@@ -18,17 +18,6 @@ DEFERRED = 32
 """Steps that become rows of the trace together: calls cost more than sums."""
 CACHED = 16_384
 """Numbers of which several arrays stay in the cache."""
-COLUMNS = (
-    "gradient_norm",
-    "clipped_norm",
-    "gradient_largest",
-    "gradient_nonzero",
-    "weight_norm",
-    "weight_mean",
-    "update_norm",
-    "update_ratio",
-    "update_error",
-)
 
 
 class Observable(Protocol):
@@ -59,7 +48,7 @@ class Recorder:
     rule: Rule
     seed: int
     clips: bool
-    rows: dict[str, list[Float64]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    rows: dict[str, list[Float64]] = field(default_factory=lambda: {name: [] for name in TENSOR_COLUMNS})
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)

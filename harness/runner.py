@@ -187,7 +187,7 @@ def impossible(task: Task) -> tuple[str, Outcome] | None:
 def _objection(backend: Backend, case: Case) -> tuple[str, Outcome] | None:
     if why := backend.misfit(case):
         return why, Outcome.UNSUPPORTED
-    if why := backend.unavailable():
+    if why := backend.unavailable_for(case):
         return why, Outcome.UNAVAILABLE
     if why := backend.unsupported(case):
         return why, Outcome.UNSUPPORTED

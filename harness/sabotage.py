@@ -116,7 +116,7 @@ def _apart(case: Case, backend: str, names: Sequence[str]) -> tuple[list[Task], 
 def not_here(fault: Fault, case: Case, backend: str) -> str:
     """Why a fault cannot be injected into a case on a backend; empty when it can."""
     if fault.backends and backend not in fault.backends:
-        return f"only on {', '.join(fault.backends)}"
+        return f"only on {', '.join(fault.backends)}" + (f": {fault.because}" if fault.because else "")
     if isinstance(fault, TrainingFault) and issubclass(get("backends", backend), Program):
         return "a program is as it is: nothing can be broken in it from here"
     return fault.not_applicable(case)

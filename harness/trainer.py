@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from harness.model import Array, Batch, Measurement
 
@@ -36,8 +36,10 @@ class Trainer(Protocol):
     """A live training. NumPy arrays at the border, so one probe serves every backend.
 
     A backend that lacks a method raises `NotImplementedError` with the reason; what needs it is then skipped.
+    compiles: each new shape of a batch costs seconds; probes then ask in the shapes of training, if they can.
     """
 
+    compiles: ClassVar[bool] = False
     names: tuple[str, ...]
     training: bool
 

@@ -6,17 +6,18 @@ A backend supplies the parts. Gradients are those of the mean loss over the whol
 adds its sum divided by the batch's count, which equals one large batch even when samples differ in length.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from harness.model import IGNORE, Array, Batch
+from harness.model import IGNORE, Array, Batch, Measurement
 from harness.problem import Problem, micro_batches
 from harness.schedules import learning_rate
 from harness.spec import AdamWOptimizer
+from harness.spent import Clock, time_by_part
 from harness.trainer import Trainer, Watch
 
 
@@ -24,10 +25,12 @@ class LoopTrainer(Trainer):
     """Base of the in-process trainers. Subclasses keep weights and gradients their own way.
 
     events: how often each thing has happened so far. position: steps done, which drives the schedule.
-    epsilon: relative spacing of the numbers that weights are kept in.
+    epsilon: relative spacing of the numbers that weights are kept in. clock: where the time goes; what
+    `backward` does not end as a part of its own counts as `gradients_part`.
     """
 
     epsilon: float
+    gradients_part: ClassVar[str] = "gradients"
 
     def __init__(self, problem: Problem) -> None:
         self.config = problem.config
@@ -35,22 +38,35 @@ class LoopTrainer(Trainer):
         self.events = {"backward": 0, "update": 0, "zero_grad": 0}
         self.position = 0
         self.training = True
+        self.clock = Clock()
 
     def step(self, batch: Batch, watch: Watch | None = None) -> float:
         """One optimizer step; returns the loss before it."""
         rate = self.learning_rate()
+        self.clock.start()
         self.zero_gradients()
+        self.clock.end("zero_gradients")
         loss = self.accumulate(batch)
+        self.clock.end(self.gradients_part)
         if watch is not None:
             watch.gradients_ready()
+            self.clock.start()
         self.clip()
+        self.clock.end("clip")
         if watch is not None:
             watch.gradients_clipped()
+            self.clock.start()
         self.update(rate)
+        self.clock.end("update")
+        self.clock.stop()
         if watch is not None:
             watch.updated(rate)
         self.position += 1
         return loss
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Where the time of a step goes."""
+        return time_by_part(self.clock.parts, self.position)
 
     def learning_rate(self) -> float:
         """The schedule's value for the next step."""

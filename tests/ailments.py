@@ -983,6 +983,16 @@ SICK = {
             asked("repeat", weights_equal=False),
             "training is nondeterministic: losses agree, final weights do not between two trainings from the same start",
         ),
+        Sick(
+            asked(
+                "repeat",
+                weights_equal=False,
+                parting={"step": 7, "tensor": UP, "words": f"step 7, update of {UP}"},
+            ),
+            "training is nondeterministic: losses agree, final weights do not between two trainings from the same start",
+            step=7,
+            tensor=UP,
+        ),
     ],
     "forward_differs_from_reference": [
         Sick(

@@ -43,7 +43,9 @@ def built(model=None, **config):
 
 @pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 def test_decoders_agree_with_the_reference_in_float64(options):
-    agrees(*built(decoder(**options), dtype="float64"), loss=1e-12, gradients=1e-10)
+    trainer, problem = built(decoder(**options), dtype="float64")
+    assert agrees(trainer, problem, loss=1e-12, gradients=1e-10) < 1e-10
+    assert {values.dtype for values in trainer.parameters().values()} == {np.dtype(np.float64)}
 
 
 def test_every_option_of_the_decoder_is_tried():

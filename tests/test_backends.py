@@ -36,7 +36,7 @@ from harness.spec import (
     TeacherData,
 )
 from harness.testing import observe, relative_distances, sample_case, sample_problem
-from harness.testing.backends import agrees
+from harness.testing.backends import GRADIENTS, agrees
 
 BY_THEMSELVES = {"jax", "torch_compile", "torch_cuda", "torch_cuda_compile", "torch_ddp"}
 """They compile or start processes: test_backend_<name>.py tries what is theirs, in seconds."""
@@ -134,7 +134,9 @@ def test_every_option_of_training_is_tried():
 @pytest.mark.parametrize("name", OTHERS)
 def test_decoders_agree_with_the_reference(name, options):
     trainer, problem = built(name, decoder(**options))
-    agrees(trainer, problem)
+    assert (
+        0 < agrees(trainer, problem) < GRADIENTS
+    )  # float32 beside float64: equal bits would be no comparison
 
 
 @pytest.mark.parametrize("options", DECODERS.values(), ids=DECODERS)

@@ -242,6 +242,16 @@ def test_loss_drop_fails_on_nan(step):
     assert failure(only(LossDrop(at_most=1.0), loss=values), reason="nonfinite")
 
 
+def test_loss_drop_at_every_step():
+    check = LossDrop(at_least=0.1, every_step=True)
+    assert statuses(check, loss=loss(4.0, 3.9, 3.0)) == ["pass", "pass"]
+    _, verdict = verdicts(check, loss=loss(4.0, 3.0, 3.5, 2.0, 3.0))
+    message = "3.5 at step 2, after 3, expected a loss that falls at each step"
+    assert failure(verdict, observed=3.5, step=2, reason="out_of_bounds", message=message)
+    assert statuses(check, loss=loss(4.0, 3.0, 3.0)) == ["pass", "fail"]  # it stands
+    assert statuses(check, loss=loss(4.0, nan, 3.0)) == ["pass", "fail"]
+
+
 def test_loss_drop_needs_the_loss():
     assert lacking(only(LossDrop(at_least=0.0), steps=0), "the loss")
 
@@ -759,6 +769,33 @@ def test_deterministic_fails_where_bits_differ(step, equal, where):
     )
     message = f"two trainings from the same problem differ in {where}, expected the same bits"
     assert failure(verdict, reason="nondeterministic", step=step, message=message)
+
+
+@pytest.mark.parametrize(
+    ("parting", "step", "tensor", "ending"),
+    [
+        (
+            {
+                "step": 2,
+                "stage": "gradient",
+                "tensor": "embedding",
+                "words": "step 2, gradient of embedding: ...",
+            },
+            2,
+            "embedding",
+            "; two that were recorded part first at step 2, gradient of embedding: ...",
+        ),
+        (None, 3, "", "; two that were recorded agree: does recording change the training?"),
+    ],
+)
+def test_deterministic_fails_with_step_tensor_and_stage(parting, step, tensor, ending):
+    losses = healthy_trace().loss.copy()
+    losses[3] = 0.0
+    verdict = only(Deterministic(required=True), answering("repeat", losses=losses.tolist(), parting=parting))
+    message = (
+        f"two trainings from the same problem differ in the loss of step 3, expected the same bits{ending}"
+    )
+    assert failure(verdict, reason="nondeterministic", step=step, tensor=tensor, message=message)
 
 
 def test_deterministic_needs_its_probe():

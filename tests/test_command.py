@@ -67,6 +67,9 @@ def test_a_healthy_program_passes(case, facts):
     assert {"weight_norm", "update_ratio", "memory"} <= set(found.trace.absent)
     assert found.problem.learning_rates == (0.1,) * 4
     assert found.measurements["peak_memory.program"].value > 1e6
+    used = found.measurements["cpu_use"]
+    assert (used.unit, found.measurements["cpu_use.per_thread"].unit) == ("", "%")
+    assert 0 <= used.value * found.measurements["program_time"].value < 60
 
 
 def test_it_finds_the_case_its_settings_and_a_folder(case, facts):

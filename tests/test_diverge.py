@@ -52,6 +52,17 @@ def test_the_first_difference_has_a_step_a_stage_and_a_tensor(name, stage, tenso
     assert (found.first.step, found.first.stage) == (9, stage)
 
 
+def test_a_program_is_held_beside_another_whatever_it_started_from():
+    # Its digest is that of its files: two versions of one program never have the same.
+    def program(trace, digest):
+        told = run(trace, digest=digest)
+        return replace(told, facts=replace(told.facts, problem=replace(told.facts.problem, shapes={})))
+
+    found = diverge(program(healthy_trace(), "p1"), program(changed("loss", 5, 0, 1.5), "p2"))
+    assert (found.beyond.step, found.beyond.stage) == (5, Stage.FORWARD)
+    assert diverge(run(digest="p1"), program(healthy_trace(), "p2")).beyond is None
+
+
 def test_rounding_is_a_difference_and_no_mistake():
     found = diverge(run(), run(changed("loss", 3, 0, 1 + 1e-6)), run())
     assert (found.first.step, found.beyond, found.wrong) == (3, None, "")

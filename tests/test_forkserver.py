@@ -222,7 +222,7 @@ class TestTheEnd:
             server.start(launch(job, "nothing"))
             server.start(launch(100 + job, "leave_family", tmp_path / "pids"))
         all_ended(server, 10)
-        eventually(lambda: psutil.Process(server.pid).children(recursive=True) == [])
+        assert eventually(lambda: psutil.Process(server.pid).children(recursive=True) == [])
 
     def test_the_server_itself_is_killed(self, tmp_path):
         with ForkServer(("jobs",), ENVIRONMENT) as server:
@@ -272,16 +272,18 @@ def test_killing_the_owner_leaves_nothing_alive(owner, how, tmp_path):
 def test_killing_the_owner_ends_daemons_too(owner, tmp_path):
     (pid,) = content(tmp_path / "pids")
     content(tmp_path / "server")
+    assert alive(pid)
     owner.kill()
-    eventually(lambda: not alive(pid))
+    assert eventually(lambda: not alive(pid))
 
 
 @pytest.mark.parametrize("owner", ["pause"], indirect=True)
 def test_a_job_dies_with_its_server_even_when_nobody_looks(owner, tmp_path):
     (pid,), (server,) = content(tmp_path / "pids"), content(tmp_path / "server")
     owner.send_signal(signal.SIGSTOP)
+    assert alive(pid)
     os.kill(server, signal.SIGKILL)
-    eventually(lambda: not alive(pid))
+    assert eventually(lambda: not alive(pid))
 
 
 @pytest.mark.parametrize("owner", ["family"], indirect=True)

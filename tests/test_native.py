@@ -14,10 +14,11 @@ from safetensors.numpy import load_file, save_file
 from harness.backends._native import NativeTrainer, config_text, library_of
 from harness.backends.native_c import NativeC
 from harness.backends.numpy_float64 import NumpyTrainer
-from harness.model import IGNORE, BrokenError, HarnessError
+from harness.model import IGNORE, BrokenError, HarnessError, Outcome
 from harness.native import FOLDER, compiler
 from harness.native.library import ABI, OPTIONAL, REQUIRED, Engine
 from harness.passes import digest
+from harness.runner import Task, impossible
 from harness.spec import (
     AdamW,
     AdamWOptimizer,
@@ -364,6 +365,22 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch):
     assert NativeC().unavailable() == expected
     with pytest.raises(HarnessError, match=r"^builtin: cannot be compiled: needs a C compiler"):
         compiler.library_file(["builtin"], ["-DNEVER_BUILT"])
+
+
+def test_without_a_compiler_a_ready_made_library_still_runs(monkeypatch, tmp_path):
+    made = tmp_path / "engine.so"
+    made.write_bytes(compiler.library_file(["builtin"]).read_bytes())
+    monkeypatch.setattr(compiler, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CC", raising=False)
+    decoder = sample_problem().model.decoder
+    ready = Library(decoder=decoder, source=str(made))
+    cases = [replace(sample_case(), library=each) for each in (ready, replace(ready, source="x.c"), None)]
+    found = [impossible(Task(case=case, backend="native_c")) for case in cases]
+    why = "needs a C compiler: install gcc or clang (apt install gcc), or name one in CC", Outcome.UNAVAILABLE
+    assert found == [None, why, why]
+    trainer = NativeC().build(replace(sample_problem(), library=ready))
+    batch = sample_problem().batches[0]
+    assert trainer.step(batch) > trainer.loss(batch)
 
 
 def test_flags_of_a_case_reach_the_compiler():

@@ -8,12 +8,15 @@ import pytest
 import torch
 from asking import NUMBERS, ask, backends, both_models, context_of, overriding, why_not
 
+from harness.backends.numpy_float64 import NumpyTrainer
 from harness.discover import get
 from harness.model import IGNORE
+from harness.probes._fresh import alone, choose
 from harness.probes._gradients import Overlap, norm
 from harness.problem import micro_batches
 from harness.spec import Schedule
-from harness.testing import sample_problem
+from harness.testing import relative_distances, sample_problem
+from harness.training import counted
 
 # accumulation
 
@@ -299,3 +302,37 @@ def replace_rows(batch, rows):
         sample_ids=batch.sample_ids[rows],
         lengths=batch.lengths[rows],
     )
+
+
+# What several of them share.
+
+
+@pytest.mark.parametrize(("compiles", "micro_batches"), [(True, 1), (True, 2), (False, 1)])
+def test_one_sample_counts_alone(compiles, micro_batches, monkeypatch):
+    monkeypatch.setattr(NumpyTrainer, "compiles", compiles)
+    problem = sample_problem(micro_batches=micro_batches)
+    batch, trainer = problem.batches[0], NumpyTrainer(problem)
+    by_itself = choose(batch, slice(1, 2))
+    single = alone(trainer, batch, 1, micro_batches)
+    assert (single.inputs.shape == batch.inputs.shape) == (compiles and micro_batches == 1)
+    assert counted(single) == counted(by_itself)
+    distances = relative_distances(trainer.gradients(single), trainer.gradients(by_itself))
+    assert max(distances.values()) < 1e-12
+
+
+def test_numbers_to_be_predicted_cannot_be_left_out(monkeypatch):
+    monkeypatch.setattr(NumpyTrainer, "compiles", True)
+    problem = sample_problem(**NUMBERS)
+    assert len(alone(NumpyTrainer(problem), problem.batches[0], 2, 1).inputs) == 1
+
+
+@pytest.mark.parametrize("probe", ["accumulation", "alignment"])
+def test_answers_do_not_depend_on_how_a_sample_is_asked_for(probe, monkeypatch):
+    by_itself = ask(probe, micro_batches=1)
+    monkeypatch.setattr(NumpyTrainer, "compiles", True)
+    in_the_whole = ask(probe, micro_batches=1)
+    if probe == "alignment":
+        assert in_the_whole == by_itself
+        return
+    assert in_the_whole["ratio"] == pytest.approx(by_itself["ratio"], rel=1e-9)
+    assert max(in_the_whole["error"], by_itself["error"]) < 1e-9

@@ -11,6 +11,7 @@ from problems import SAMPLE_DATA, build
 from harness.discover import get
 from harness.model import Batch
 from harness.passes import digest
+from harness.probes import generation
 from harness.probes._story import Notes, distance, logit_distance, relative
 from harness.probes.baseline import Baseline
 from harness.probes.checkpoint import AWAY, Checkpoint
@@ -608,6 +609,24 @@ def test_generation_of_a_healthy_training(backend, kind):
     assert found.pop("tokens_per_second") > 0
     assert 1 <= found.pop("distinct") <= 11
     assert found == {"tokens": 64, "repeatable": True}
+
+
+@pytest.mark.parametrize(("compiles", "seconds"), [(False, 16 * 2.0), (True, 16 * 0.5)])
+def test_generation_does_not_count_what_is_compiled_at_its_first_text(compiles, seconds, monkeypatch):
+    clock = {"now": 0.0, "calls": 0}
+
+    def spoil(trainer):
+        def infer(inputs):
+            clock["now"] += 2.0 if clock["calls"] < 16 else 0.5  # each new length is slow once
+            clock["calls"] += 1
+            return np.eye(11)[(inputs + 1) % 11]
+
+        trainer.infer, trainer.compiles = infer, compiles
+
+    monkeypatch.setattr(generation, "time", SimpleNamespace(perf_counter=lambda: clock["now"]))
+    monkeypatch.setattr(generation, "_difference", lambda *_: 0.0)
+    found = ask(Generation, "numpy_float64", spoil=spoil)
+    assert found["tokens_per_second"] == found["tokens"] / seconds
 
 
 @each_backend

@@ -37,6 +37,11 @@ class Backend:
         quoted = " ".join(f"'{requirement}'" for requirement in lacking)
         return f"needs {' and '.join(lacking)}: pip install {quoted}" if lacking else ""
 
+    def unavailable_for(self, case: Case) -> str:
+        """The same for one case, where not every case needs all of it."""
+        del case
+        return self.unavailable()
+
     def misfit(self, case: Case) -> str:
         """Why a model of this kind is not for it; empty when it is."""
         if isinstance(case.model, self.models):

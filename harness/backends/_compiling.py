@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.model import Batch, Measurement
 from harness.training import LoopTrainer
@@ -14,6 +14,7 @@ class CompilingTrainer(LoopTrainer):
     compile_seconds: of the first use of each shape that `prepare` was given, the held-out loss last.
     """
 
+    compiles: ClassVar[bool] = True
     compile_seconds: tuple[float, ...] = ()
 
     def prepare(self, batches: Sequence[Batch]) -> bool:
@@ -33,7 +34,8 @@ class CompilingTrainer(LoopTrainer):
         """Compile what clips and updates, where that is compiled too."""
 
     def measurements(self) -> Iterable[Measurement]:
-        """compile_time: seconds that `prepare` took, by shape in its samples."""
+        """compile_time: seconds that `prepare` took, by shape in its samples; and the parts of a step."""
+        yield from super().measurements()
         seconds = self.compile_seconds
         yield Measurement(name="compile_time", value=sum(seconds), unit="s", samples=seconds)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class Replica(TorchTrainer):
 
     synchronises = True
     shares = True
+    gradients_part: ClassVar[str] = "gradients"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)

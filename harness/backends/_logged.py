@@ -8,15 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from harness.logs import TENSOR_COLUMNS, Log, Steps, UnreadableError, by_step, number_of
-from harness.model import Answer, Facts, Float64, Measurement, Outcome, ProblemFacts, Trace
+from harness.logs import Log, Steps, UnreadableError, by_step, number_of
+from harness.model import (
+    TENSOR_COLUMNS,
+    Answer,
+    Facts,
+    Float64,
+    Measurement,
+    Outcome,
+    ProblemFacts,
+    Trace,
+)
 
 WHOLE = "(all)"
 """The tensor that stands for the model where a program tells the norm of all gradients only."""
 
 
-def facts_of_log(log: Log, problem: ProblemFacts, *, seconds: float, peak: int) -> Facts:
-    """The facts of a program that ended well. seconds: of all of it; peak: bytes, 0 where unknown."""
+def facts_of_log(
+    log: Log, problem: ProblemFacts, *, seconds: float, peak: int, used: Sequence[Measurement] = ()
+) -> Facts:
+    """The facts of a program that ended well.
+
+    seconds: of all of it; peak: bytes, 0 where unknown; used: what else was measured of it from outside.
+    """
     steps = by_step(log.entries, problem.steps)
     said = {name: value for entry in log.entries for name, value in entry.said.items()}
     unreadable = [list(each) for each in log.unreadable]
@@ -27,7 +41,9 @@ def facts_of_log(log: Log, problem: ProblemFacts, *, seconds: float, peak: int) 
         problem=replace(problem, parameters=int(parameters) if math.isfinite(parameters) else 0),
         parameters=int(parameters) if math.isfinite(parameters) else None,
         trace=trace_of_steps(steps),
-        measurements={each.name: each for each in _measurements(steps, said, unreadable, seconds, peak)},
+        measurements={
+            each.name: each for each in (*_measurements(steps, said, unreadable, seconds, peak), *used)
+        },
         answers=_answers(log, steps, said, unreadable),
         environment={"device": "unknown", "threads": 0},
     )

@@ -1,19 +1,20 @@
 """The trainer of engines in C: weights and gradients are views of the engine's memory, nothing is copied."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.model import Array, Batch
+from harness.model import Array, Batch, Measurement
 from harness.models.decoder import hidden_size, kv_heads
 from harness.native import BUILTIN
 from harness.native.compiler import library_file
 from harness.native.library import Engine, Library
 from harness.problem import Problem
 from harness.spec import AdamWOptimizer, Config, Decoder, DecoderModel
+from harness.spent import time_by_part
 from harness.training import LoopTrainer
 
 
@@ -129,6 +130,14 @@ class NativeTrainer(LoopTrainer):
         for flat, values in zip(self.engine.weights, weights, strict=True):
             np.copyto(flat, values)
         self.engine.restore(optimizer)
+
+    def measurements(self) -> Iterable[Measurement]:
+        """memory.<part>, and where the time of a step goes: as the engine tells it, if it does."""
+        if self.engine.has("memory"):
+            for part, size in self.engine.memory().items():
+                yield Measurement(name=f"memory.{part}", value=float(size), unit="B")
+        told = self.engine.has("time")
+        yield from time_by_part(self.engine.seconds(), self.position) if told else super().measurements()
 
     def close(self) -> None:
         """Let the engine go; its memory is freed with the last view of it."""

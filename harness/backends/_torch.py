@@ -20,6 +20,7 @@ class TorchTrainer(LoopTrainer):
     """
 
     device: ClassVar[str] = "cpu"
+    gradients_part: ClassVar[str] = "backward"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -86,6 +87,7 @@ class TorchTrainer(LoopTrainer):
     def backward(self, batch: Batch, total: int) -> float:
         """Forward, loss, backward; gradients add up in `.grad`."""
         loss = self._loss_sum(batch)[0] / total
+        self.clock.end("forward")
         loss.backward()
         self.events["backward"] += 1
         return float(loss.detach())

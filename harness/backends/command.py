@@ -24,6 +24,7 @@ from harness.optimizers import peak_rate
 from harness.programs import CommandModel, filled
 from harness.schedules import learning_rate
 from harness.spec import Case
+from harness.spent import cpu_use
 
 LONGEST_LINE = 1 << 20
 MOST_BYTES = 256 << 20
@@ -55,16 +56,19 @@ class Command(Program):
         progress.enter("done")
         if running.code:
             return _left_early(running, found, case)
-        return facts_of_log(found, _problem(case, model), seconds=running.seconds, peak=running.peak)
+        used = cpu_use(running.cpu, running.seconds, case.config.threads)
+        problem = _problem(case, model)
+        return facts_of_log(found, problem, seconds=running.seconds, peak=running.peak, used=used)
 
 
 @dataclass(slots=True)
 class _Running:
-    """A program that runs: its lines as they come, its code or signal, its time and its peak memory."""
+    """A program that runs: its lines as they come, its code or signal, its time, CPU time and peak memory."""
 
     process: "subprocess.Popen[bytes]"
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
+    cpu: float = field(default_factory=lambda: -_cpu_of_programs())
     peak: int = 0
     code: int = 0
     last: str = ""
@@ -110,6 +114,7 @@ class _Running:
                 f"the program closed its output and went on for {PATIENCE:.0f} s, expected it to end"
             ) from None
         self.seconds = time.perf_counter() - self.began
+        self.cpu += _cpu_of_programs()
 
     def _watch(self) -> None:
         while self.process.returncode is None:
@@ -209,6 +214,12 @@ def _digest(case: Case) -> str:
         if "{" not in text and path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _cpu_of_programs() -> float:
+    """CPU seconds of all programs that this process has seen end, and of theirs."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _peak_bytes(pid: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.backends import Backend
-from harness.native.compiler import compiler, no_compiler
+from harness.native.compiler import compiler, is_library, no_compiler
 from harness.problem import Problem
 from harness.spec import Case, Config, DecoderModel
 from harness.trainer import Trainer
@@ -18,6 +18,11 @@ class NativeC(Backend):
     def unavailable(self) -> str:
         """It needs a C compiler."""
         return "" if compiler() else no_compiler()
+
+    def unavailable_for(self, case: Case) -> str:
+        """A library that the case brings ready-made needs none."""
+        made = case.library is not None and all(map(is_library, case.library.sources))
+        return "" if made else self.unavailable()
 
     def unsupported(self, case: Case) -> str:
         """Perceptrons, dropout, and numbers other than float32."""

@@ -39,6 +39,7 @@ class NumpyTrainer(LoopTrainer):
     """Weights and gradients are float64 arrays by name."""
 
     epsilon = float(np.finfo(np.float64).eps)
+    gradients_part: ClassVar[str] = "backward"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -75,6 +76,7 @@ class NumpyTrainer(LoopTrainer):
         outputs, tape = self.model.forward(self.weights, batch.inputs)
         loss, _, d_outputs = self.model.loss_sum(outputs, batch.targets)
         d_outputs /= total
+        self.clock.end("forward")
         for name, gradient in self.model.backward(self.weights, tape, d_outputs).items():
             self.held[name] = self.held[name] + gradient if name in self.held else gradient
         self.events["backward"] += 1

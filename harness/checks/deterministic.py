@@ -1,8 +1,8 @@
 """Training twice from the same problem gives the same bits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.checks import Check
 from harness.checks._common import first_different_step, missing, skipped
@@ -38,7 +38,20 @@ class Deterministic(Check):
             return [Verdict(check=self.name, status=Status.PASS, message="two trainings gave the same bits")]
         where = f"the loss of step {step}" if step is not None else "the final weights"
         message = f"two trainings from the same problem differ in {where}, expected the same bits"
-        verdict = Verdict(
-            check=self.name, status=Status.FAIL, reason="nondeterministic", step=step, message=message
+        return [self._parted(step, message, answer.facts)]
+
+    def _parted(self, step: int | None, message: str, found: Mapping[str, Any]) -> Verdict:
+        """The failure, with where two recorded trainings part if that was looked for."""
+        parting = found.get("parting")
+        if parting:
+            message += f"; two that were recorded part first at {parting['words']}"
+        elif "parting" in found:
+            message += "; two that were recorded agree: does recording change the training?"
+        return Verdict(
+            check=self.name,
+            status=Status.FAIL,
+            reason="nondeterministic",
+            step=parting["step"] if parting else step,
+            tensor=parting["tensor"] if parting else "",
+            message=message,
         )
-        return [verdict]

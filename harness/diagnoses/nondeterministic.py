@@ -1,5 +1,8 @@
 """Two trainings from the same start differ."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.checks._common import first_different_step
 from harness.diagnoses import Diagnostician
 from harness.diagnoses._evidence import found, truth
@@ -15,6 +18,7 @@ class Nondeterministic(Diagnostician):
         step = first_different_step(facts)
         if step is None and truth(repeat, "weights_equal") is not False:
             return None
+        parting = _parting(repeat)
         where = f"losses part at step {step}" if step is not None else "losses agree, final weights do not"
         return Diagnosis(
             name=self.name,
@@ -22,6 +26,16 @@ class Nondeterministic(Diagnostician):
             remedy="Are all seeds set, deterministic kernels chosen, and threads or atomics kept"
             " out of sums?",
             weight=0.9,
-            step=step,
-            evidence=(f"final weights equal: {'yes' if truth(repeat, 'weights_equal') else 'no'}",),
+            step=parting.get("step", step),
+            tensor=parting.get("tensor", ""),
+            evidence=(
+                f"final weights equal: {'yes' if truth(repeat, 'weights_equal') else 'no'}",
+                *([f"two recorded trainings part first at {parting['words']}"] if parting else []),
+            ),
         )
+
+
+def _parting(repeat: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where two recorded trainings part; empty where nobody knows."""
+    parting = repeat.get("parting")
+    return parting if isinstance(parting, Mapping) and {"step", "tensor", "words"} <= set(parting) else {}

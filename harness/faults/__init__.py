@@ -25,13 +25,14 @@ class Fault:
 
     area: what part of training it breaks. named: diagnoses that name it rightly, any of them. benign: a
     harmless variant; whatever it raises is a false alarm. backends: where it can be injected; empty means on
-    any.
+    any. because: why not on the others, for people.
     """
 
     area: ClassVar[Area]
     named: ClassVar[tuple[str, ...]] = ()
     benign: ClassVar[bool] = False
     backends: ClassVar[tuple[str, ...]] = ()
+    because: ClassVar[str] = ""
 
     @property
     def name(self) -> str:

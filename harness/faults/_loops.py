@@ -12,7 +12,12 @@ from harness.training import LoopTrainer
 
 TORCH = ("torch_eager",)
 LOOPS = ("numpy_float64", *TORCH)
-"""Backends whose trainers are a `LoopTrainer`."""
+"""Backends whose models are open to be changed."""
+IN_PLACE = (*LOOPS, "torch_compile")
+"""Those whose gradients and optimizers are."""
+EVERY_LOOP = (*IN_PLACE, "jax")
+"""Those whose training loop is."""
+NOT_IN_JAX = "JAX moves all weights by all gradients at once, and changes no array"
 
 
 class Part(LoopTrainer):
@@ -48,7 +53,7 @@ class Part(LoopTrainer):
 class LoopFault(TrainingFault):
     """Base of faults that replace parts of the training loop. part: the broken ones."""
 
-    backends: ClassVar[tuple[str, ...]] = LOOPS
+    backends: ClassVar[tuple[str, ...]] = EVERY_LOOP
     part: ClassVar[type[Part]]
 
     def spoil_trainer(self, trainer: Any) -> None:
@@ -74,10 +79,14 @@ def live_gradients(trainer: LoopTrainer) -> dict[str, Any]:
 
 
 def scale_gradients(trainer: LoopTrainer, factor: float) -> None:
-    """Multiply all gradients, in place."""
+    """Multiply all gradients; also those of a backend whose arrays never change."""
+    kept = trainer.take_gradients()
     with np.errstate(all="ignore"):  # numbers that are not finite are the suite's to find
-        for gradient in live_gradients(trainer).values():
-            gradient.__imul__(factor)
+        if isinstance(kept, dict):
+            scaled: Any = {name: gradient * factor for name, gradient in kept.items()}
+        else:
+            scaled = [None if gradient is None else gradient * factor for gradient in kept]
+    trainer.put_gradients(scaled)
 
 
 def without_gradient(trainer: LoopTrainer, name: str) -> None:

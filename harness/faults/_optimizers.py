@@ -9,8 +9,10 @@ def forget(trainer: Any) -> None:
     """Drop all that the optimizer remembers."""
     if is_torch(trainer):
         trainer.optimizer.state.clear()
-    else:
+    elif hasattr(trainer, "rule"):
         trainer.rule.memory.clear()
+    else:  # of JAX
+        trainer.memory = trainer.optimizer.init(trainer.weights)
 
 
 def remake(trainer: Any, tensors: list[Any]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.faults import Area
 from harness.faults._cases import one_micro_batch
-from harness.faults._loops import LoopFault, Part
+from harness.faults._loops import IN_PLACE, NOT_IN_JAX, LoopFault, Part
 from harness.model import Array, Batch
 from harness.spec import Case
 from harness.training import counted
@@ -36,6 +36,8 @@ class BenignFloat64Accumulation(LoopFault):
 
     area: ClassVar[Area] = "precision"
     benign: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
     part = _Broken
 
     def not_applicable(self, case: Case) -> str:

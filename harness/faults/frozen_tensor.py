@@ -3,7 +3,16 @@
 from typing import Any, ClassVar
 
 from harness.faults import Area
-from harness.faults._loops import LoopFault, Part, become, is_torch, middle_matrix, without_gradient
+from harness.faults._loops import (
+    IN_PLACE,
+    NOT_IN_JAX,
+    LoopFault,
+    Part,
+    become,
+    is_torch,
+    middle_matrix,
+    without_gradient,
+)
 from harness.model import Batch
 
 
@@ -21,6 +30,8 @@ class FrozenTensor(LoopFault):
 
     area: ClassVar[Area] = "gradients"
     named: ClassVar[tuple[str, ...]] = ("frozen_tensors",)
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
 
     def spoil_trainer(self, trainer: Any) -> None:
         """Freeze the matrix in the middle of the model."""

@@ -4,7 +4,7 @@ from math import inf
 from typing import ClassVar
 
 from harness.faults import Area
-from harness.faults._loops import LoopFault, Part, live_gradients, middle_matrix
+from harness.faults._loops import IN_PLACE, NOT_IN_JAX, LoopFault, Part, live_gradients, middle_matrix
 from harness.model import Batch
 
 
@@ -21,4 +21,6 @@ class InfInOneTensor(LoopFault):
 
     area: ClassVar[Area] = "gradients"
     named: ClassVar[tuple[str, ...]] = ("nonfinite_origin",)
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
     part = _Broken

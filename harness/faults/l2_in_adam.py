@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from harness.faults import Area, TrainingFault
 from harness.faults._cases import no_adam, no_weight_decay
-from harness.faults._loops import LOOPS, is_torch
+from harness.faults._loops import IN_PLACE, is_torch
 from harness.faults._rules import CoupledAdam
 from harness.spec import Case
 
@@ -17,7 +17,8 @@ class L2InAdam(TrainingFault):
 
     area: ClassVar[Area] = "optimizer"
     named: ClassVar[tuple[str, ...]] = ("update_rule_differs",)
-    backends: ClassVar[tuple[str, ...]] = LOOPS
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = "the optimizer of JAX is a compiled function"
 
     def not_applicable(self, case: Case) -> str:
         """Without Adam, or without decay."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from harness.faults import Area
-from harness.faults._loops import LoopFault, Part
+from harness.faults._loops import IN_PLACE, NOT_IN_JAX, LoopFault, Part
 from harness.model import Batch
 
 
@@ -23,4 +23,6 @@ class LossDetached(LoopFault):
 
     area: ClassVar[Area] = "gradients"
     named: ClassVar[tuple[str, ...]] = ("buffers_never_allocated",)
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
     part = _Broken

@@ -3,7 +3,16 @@
 from typing import Any, ClassVar
 
 from harness.faults import Area
-from harness.faults._loops import LoopFault, Part, become, is_torch, middle_matrix, without_gradient
+from harness.faults._loops import (
+    IN_PLACE,
+    NOT_IN_JAX,
+    LoopFault,
+    Part,
+    become,
+    is_torch,
+    middle_matrix,
+    without_gradient,
+)
 
 
 class _Broken(Part):
@@ -25,6 +34,8 @@ class OptimizerMissesTensor(LoopFault):
 
     area: ClassVar[Area] = "optimizer"
     named: ClassVar[tuple[str, ...]] = ("uncovered_parameters", "frozen_tensors")
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
 
     def spoil_trainer(self, trainer: Any) -> None:
         """Take the matrix in the middle of the model out of the optimizer."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.faults import Area, TrainingFault
-from harness.faults._loops import LOOPS, matrices
+from harness.faults._loops import EVERY_LOOP, matrices
 
 
 class WeightsStartAtZero(TrainingFault):
@@ -16,7 +16,7 @@ class WeightsStartAtZero(TrainingFault):
 
     area: ClassVar[Area] = "structure"
     named: ClassVar[tuple[str, ...]] = ("initialisation_wrong", "uniform_output")
-    backends: ClassVar[tuple[str, ...]] = LOOPS
+    backends: ClassVar[tuple[str, ...]] = EVERY_LOOP
 
     def spoil_trainer(self, trainer: Any) -> None:
         """Start the matrices anew; gains and biases stay."""

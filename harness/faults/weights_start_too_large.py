@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from harness.faults import Area, TrainingFault
-from harness.faults._loops import LOOPS, matrices
+from harness.faults._loops import EVERY_LOOP, matrices
 
 
 class WeightsStartTooLarge(TrainingFault):
@@ -14,7 +14,7 @@ class WeightsStartTooLarge(TrainingFault):
 
     area: ClassVar[Area] = "structure"
     named: ClassVar[tuple[str, ...]] = ("initialisation_wrong",)
-    backends: ClassVar[tuple[str, ...]] = LOOPS
+    backends: ClassVar[tuple[str, ...]] = EVERY_LOOP
 
     def spoil_trainer(self, trainer: Any) -> None:
         """Start the matrices anew; gains and biases stay."""

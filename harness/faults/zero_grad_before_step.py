@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from harness.faults import Area
-from harness.faults._loops import LoopFault, Part
+from harness.faults._loops import IN_PLACE, NOT_IN_JAX, LoopFault, Part
 
 
 class _Broken(Part):
@@ -17,4 +17,6 @@ class ZeroGradBeforeStep(LoopFault):
 
     area: ClassVar[Area] = "gradients"
     named: ClassVar[tuple[str, ...]] = ("never_updates",)
+    backends: ClassVar[tuple[str, ...]] = IN_PLACE
+    because: ClassVar[str] = NOT_IN_JAX
     part = _Broken

@@ -151,9 +151,13 @@ int engine_backward(engine *e, const int64_t *tokens, const int64_t *targets, in
     double sum = 0.0;
     for (int64_t first = 0; first < batch; first += e->c.batch) {
         int64_t at = first * length, samples = at_a_time(e, first, batch);
+        double start = seconds_now();
         decoder_forward(e, tokens + at, samples, length, e->logits);
+        start = seconds_since(start, &e->spent.forward);
         sum += cross_entropy_backward(e, targets + at, samples * length, total);
+        start = seconds_since(start, &e->spent.loss);
         decoder_backward(e, tokens + at, samples, length);
+        seconds_since(start, &e->spent.backward);
     }
     *loss = sum / (double)total;
 #ifdef FAULT_UPDATE_IN_BACKWARD

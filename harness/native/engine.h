@@ -55,6 +55,17 @@ typedef struct {
     int64_t shared_gradient; /* Of gradients: what more than one thread adds to. */
 } engine_memory_use;
 
+/* Seconds that training has taken so far, by part; forward, loss and backward are parts of engine_backward. What
+ * only reads (engine_forward, engine_loss, engine_infer) counts nowhere. */
+typedef struct {
+    double zero_gradients;
+    double forward;
+    double loss;
+    double backward;
+    double clip;
+    double update;
+} engine_time_use;
+
 /* Required. The ENGINE_ABI that the library was built with. */
 ENGINE_API int engine_abi(void);
 
@@ -126,6 +137,9 @@ ENGINE_API int engine_generate(engine *e, const int64_t *prompt, int64_t length,
 
 /* Optional. Bytes in use. */
 ENGINE_API int engine_memory(const engine *e, engine_memory_use *use);
+
+/* Optional. Seconds spent, since the engine was made. */
+ENGINE_API int engine_time(const engine *e, engine_time_use *use);
 
 #ifdef __cplusplus
 }

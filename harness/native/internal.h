@@ -83,6 +83,7 @@ struct engine {
     char error[256];
     size_t inference_end; /* Of the arena: what lies behind is for training only. */
     engine_memory_use use;
+    engine_time_use spent;
 
     int64_t parameter_count;
     parameter *parameters;
@@ -107,6 +108,10 @@ struct engine {
 
 /* engine.c */
 int fail(engine *e, const char *format, ...);
+
+/* clock.c */
+double seconds_now(void);
+double seconds_since(double start, double *part);
 
 /* parameters.c */
 bool parameters_create(engine *e);

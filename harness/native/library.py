@@ -54,6 +54,7 @@ OPTIONAL: Signatures = {
     "load": (_INT, (_POINTER, _TEXT)),
     "generate": (_INT, (_POINTER, _POINTER, _LONG, _LONG, _LONG, _REAL, ctypes.c_uint64, _POINTER)),
     "memory": (_INT, (_POINTER, _POINTER)),
+    "time": (_INT, (_POINTER, _POINTER)),
 }
 
 
@@ -70,6 +71,12 @@ class _Parameter(ctypes.Structure):
 class _Memory(ctypes.Structure):
     _fields_ = tuple(
         (part, _LONG) for part in ("weights", "gradients", "optimizer", "activations", "shared_gradient")
+    )
+
+
+class _Time(ctypes.Structure):
+    _fields_ = tuple(
+        (part, _REAL) for part in ("zero_gradients", "forward", "loss", "backward", "clip", "update")
     )
 
 
@@ -213,9 +220,15 @@ class Engine:
 
     def memory(self) -> dict[str, int]:
         """Bytes by part: weights, gradients, optimizer, activations, shared_gradient."""
-        use = _Memory()
-        self.call("memory", ctypes.byref(use))
-        return {field[0]: int(getattr(use, field[0])) for field in _Memory._fields_}
+        return self._told("memory", _Memory())
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of training so far by part: zero_gradients, forward, loss, backward, clip, update."""
+        return self._told("time", _Time())
+
+    def _told(self, function: str, parts: Any) -> dict[str, Any]:
+        self.call(function, ctypes.byref(parts))
+        return {field[0]: getattr(parts, field[0]) for field in parts._fields_}
 
     def _error(self) -> str:
         text = self.library.functions["error"](self.handle.address)

@@ -31,8 +31,10 @@ int engine_zero_gradients(engine *e) {
     if (!e->training) {
         return fail(e, "zero_gradients: there are no gradients; call engine_init_for_training first");
     }
+    double start = seconds_now();
     update_job j = {.e = e};
     for_each_parameter(e, zero_part, &j, 0.5);
+    seconds_since(start, &e->spent.zero_gradients);
     return ENGINE_OK;
 }
 
@@ -63,7 +65,7 @@ int engine_clip(engine *e, double max_norm, double *norm) {
     if (!e->training) {
         return fail(e, "clip: there are no gradients; call engine_init_for_training first");
     }
-    double total = 0.0;
+    double start = seconds_now(), total = 0.0;
     for (int64_t i = 0; i < e->parameter_count; i++) {
         if (e->parameters[i].gradients) {
             total += squares_of(e->parameters[i].gradients, e->parameters[i].size);
@@ -75,6 +77,7 @@ int engine_clip(engine *e, double max_norm, double *norm) {
         update_job j = {.e = e, .scale = (float)scale};
         for_each_parameter(e, scale_part, &j, 0.5);
     }
+    seconds_since(start, &e->spent.clip);
     return ENGINE_OK;
 }
 
@@ -134,12 +137,14 @@ int engine_update(engine *e, double learning_rate) {
         return fail(e, "update: nothing to update by; call engine_init_for_training first");
     }
     fault_crash((long)e->updates);
+    double start = seconds_now();
     e->updates++;
     for (int64_t i = 0; i < e->parameter_count; i++) {
         if (e->parameters[i].gradients) {
             update_tensor(e, &e->parameters[i], learning_rate);
         }
     }
+    seconds_since(start, &e->spent.update);
     return ENGINE_OK;
 }
 

@@ -6,12 +6,13 @@ starts from: at zeros, or with all layers equal, the right program and the broke
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from harness.model import Array, Batch, Float64
+from harness.model import IGNORE, Array, Batch, Float64
 from harness.probes import Context
 from harness.problem import Problem
 from harness.trainer import Trainer
@@ -162,6 +163,19 @@ def choose(batch: Batch, rows: Any) -> Batch:
         sample_ids=batch.sample_ids[rows],
         lengths=batch.lengths[rows],
     )
+
+
+def alone(trainer: Trainer, batch: Batch, sample: int, micro_batches: int) -> Batch:
+    """A batch in which one sample counts, and no other: that sample by itself.
+
+    For a trainer that compiles it has the shape of the whole, the others' targets left out, unless these
+    cannot be left out, or most micro-batches would be empty.
+    """
+    if not trainer.compiles or micro_batches > 1 or batch.targets.dtype.kind != "i":
+        return choose(batch, slice(sample, sample + 1))
+    targets = np.full_like(batch.targets, IGNORE)
+    targets[sample] = batch.targets[sample]
+    return replace(batch, targets=targets)
 
 
 def _state(trainer: Trainer) -> Any:

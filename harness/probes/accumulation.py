@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.model import IGNORE, Array, Batch, Float64
 from harness.probes import Context, Probe
-from harness.probes._fresh import calm, choose, fresh, load_drawn
+from harness.probes._fresh import alone, calm, choose, fresh, load_drawn
 from harness.probes._gradients import Overlap, norm
 from harness.trainer import Trainer
 from harness.training import counted
@@ -32,11 +32,12 @@ class Accumulation(Probe):
 
         ratio: its projection on theirs; error: relative L2 distance; tensor_errors: the same by name.
         """
-        batch = _ragged(_part(context.problem.batches[0], context.problem.config.micro_batches))
+        parts = context.problem.config.micro_batches
+        batch = _ragged(_part(context.problem.batches[0], parts))
         with fresh(context) as trainer:
             load_drawn(context.problem, trainer, batch.inputs)
             calm(trainer, batch.inputs)
-            found, wanted = trainer.gradients(batch), _weighted_sum(trainer, batch)
+            found, wanted = trainer.gradients(batch), _weighted_sum(trainer, batch, parts)
         overlap = Overlap.of((found.get(name), wanted[name]) for name in wanted)
         return {"ratio": overlap.ratio, "error": overlap.error, "tensor_errors": _errors(found, wanted)}
 
@@ -65,11 +66,11 @@ def _ragged(batch: Batch) -> Batch:
     return replace(batch, targets=targets)
 
 
-def _weighted_sum(trainer: Trainer, batch: Batch) -> dict[str, Float64]:
+def _weighted_sum(trainer: Trainer, batch: Batch, micro_batches: int) -> dict[str, Float64]:
     total = counted(batch)
     wanted = {name: np.zeros(np.shape(values)) for name, values in trainer.parameters().items()}
     for sample in range(len(batch.inputs)):
-        single = choose(batch, slice(sample, sample + 1))
+        single = alone(trainer, batch, sample, micro_batches)
         for name, gradient in trainer.gradients(single).items():
             wanted[name] += gradient.astype(np.float64) * (counted(single) / total)
     return wanted

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.model import IGNORE, Array, Batch, Float64
 from harness.probes import Context, Probe
-from harness.probes._fresh import calm, choose, fresh, logits, positions
+from harness.probes._fresh import alone, calm, fresh, logits, positions
 from harness.problem import Problem
 from harness.trainer import Trainer
 
@@ -38,7 +38,7 @@ class Alignment(Probe):
         agreement = {str(shift): _agreement(problem, shift) for shift in SHIFTS}
         known = {shift: share for shift, share in agreement.items() if not isnan(share)}
         with fresh(context) as trainer:
-            loss_shift = _loss_shift(trainer, _longest(problem.batches[0]))
+            loss_shift = _loss_shift(trainer, problem.batches[0], problem.config.micro_batches)
         best = int(max(known, key=lambda shift: known[shift])) if known else None
         return {"agreement": agreement, "best": best, "loss_shift": loss_shift}
 
@@ -59,21 +59,19 @@ def _pairs(batch: Batch, shift: int) -> tuple[Array, Array]:
     return (batch.targets != IGNORE) & within, np.roll(batch.inputs, -shift, axis=1)
 
 
-def _longest(batch: Batch) -> Batch:
-    """The sample with the most counted targets: alone, so that no mean over micro-batches is in its loss."""
+def _loss_shift(trainer: Trainer, batch: Batch, micro_batches: int) -> int | None:
+    """Of the sample with the most counted targets, alone: no mean over micro-batches is in its loss."""
     sample = int((batch.targets != IGNORE).sum(axis=1).argmax())
-    return choose(batch, slice(sample, sample + 1))
-
-
-def _loss_shift(trainer: Trainer, single: Batch) -> int | None:
+    single = alone(trainer, batch, sample, micro_batches)
     try:
         calm(trainer, single.inputs)
     except NotImplementedError:
         return None
-    given = logits(trainer, single.inputs)[0]
+    row = sample if len(single.inputs) > 1 else 0
+    given, targets = logits(trainer, single.inputs)[row], single.targets[row]
     loss = trainer.step(single)
     for move in MOVES:
-        for shifted in (_cut(single.targets[0], move), np.roll(single.targets[0], -move)):
+        for shifted in (_cut(targets, move), np.roll(targets, -move)):
             if abs(loss - _cross_entropy(given, shifted)) <= AGREES * abs(loss):
                 return move
     return None

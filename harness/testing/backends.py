@@ -201,24 +201,28 @@ class BackendContract(Contract):
             agrees(trainer, problem)
 
 
-def agrees(trainer: Trainer, problem: Problem, loss: float = LOSS, gradients: float = GRADIENTS) -> None:
+def agrees(trainer: Trainer, problem: Problem, loss: float = LOSS, gradients: float = GRADIENTS) -> float:
     """Assert that losses and gradients of the first batch are the reference's, at both scales of weights.
 
     loss, gradients: the largest relative differences.
+
+    Returns:
+        The largest relative difference of a gradient that was found.
     """
     batch, reference = problem.batches[0], NumpyTrainer(problem)
-    _agrees(trainer, reference, batch, loss, gradients)
+    default = _agrees(trainer, reference, batch, loss, gradients)
     find_scale(reference, batch.inputs)
     assert 0.5 < np.std(reference.logits(batch.inputs)) < 2
     trainer.load(reference.parameters())
-    _agrees(trainer, reference, batch, loss, gradients)
+    return max(default, _agrees(trainer, reference, batch, loss, gradients))
 
 
-def _agrees(trainer: Trainer, reference: NumpyTrainer, batch: Batch, loss: float, gradients: float) -> None:
+def _agrees(trainer: Trainer, reference: NumpyTrainer, batch: Batch, loss: float, gradients: float) -> float:
     assert trainer.loss(batch) == pytest.approx(reference.loss(batch), rel=loss)
     expected = reference.gradients(batch)
     distances = relative_distances(trainer.gradients(batch), expected)
     assert max(distances.values()) < gradients, distances
+    return max(distances.values())
 
 
 def _ask_everything(trainer: Trainer, problem: Problem) -> None:

@@ -90,6 +90,10 @@ MEASUREMENTS = (
     Measurement(name="peak_memory.build", value=1.0 * 2**20, unit="B"),
     Measurement(name="peak_memory.train", value=8.0 * 2**20, unit="B"),
     Measurement(name="peak_memory.evaluate", value=2.0 * 2**20, unit="B"),
+    Measurement(name="cpu_use", value=0.95, unit=""),
+    Measurement(name="cpu_use.per_thread", value=0.95, unit="%", samples=(0.95,)),
+    Measurement(name="memory.weights", value=4.0 * PARAMETERS, unit="B"),
+    Measurement(name="memory.shared_gradient", value=4.0 * 27 * 32, unit="B"),
 )
 REPEAT = {"weights_equal": True}
 

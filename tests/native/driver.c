@@ -72,6 +72,15 @@ static double train(engine *e, int steps) {
     return loss;
 }
 
+static void resources(engine *e) {
+    engine_memory_use memory;
+    engine_time_use spent;
+    check(engine_memory(e, &memory) == ENGINE_OK && memory.gradients == memory.weights, "memory");
+    check(engine_time(e, &spent) == ENGINE_OK, "time");
+    double least = fmin(fmin(spent.zero_gradients, spent.forward), fmin(spent.loss, spent.backward));
+    check(least > 0.0 && spent.clip > 0.0 && spent.update > 0.0, "a part of the time is missing");
+}
+
 static void errors(engine *e) {
     int64_t tokens[TOKENS], targets[TOKENS];
     double loss;
@@ -120,6 +129,7 @@ int main(int count, char **arguments) {
             fill(e);
             errors(e);
             losses[k] = train(e, 4);
+            resources(e);
             resume(e);
             checkpoint(e, MODELS[i], arguments[1]);
             engine_destroy(e);
