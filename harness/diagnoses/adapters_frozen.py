@@ -15,7 +15,8 @@ class AdaptersFrozen(ProgramDiagnostician):
         if not frozen:
             return None
         return self.finding(
-            f"{len(frozen)} tensors of low-rank adapters are frozen ({listed(frozen)}); {held:.0f} tensors train",
+            f"{len(frozen)} tensors of low-rank adapters are frozen ({listed(frozen)}); {held:.0f}"
+            " tensors train",
             "Load the adapter with is_trainable=True (inference_mode=False), and call train().",
             0.93 if not any("lora_" in name for name in names(told, "uncovered")) else 0.6,
             tensor=frozen[0],

@@ -15,7 +15,8 @@ class AnswerAmongInputs(ProgramDiagnostician):
         if close < 0.9995 or width < 2 or count(told, "rows_compared") < 32:
             return None
         return self.finding(
-            f"the answer is among the inputs: column {count(told, 'answer_column'):.0f} of {width:.0f} follows the"
+            f"the answer is among the inputs: column {count(told, 'answer_column'):.0f} of {width:.0f}"
+            " follows the"
             f" target with a correlation of {close:.6f}",
             "Leave out columns that are made from the target.",
             0.85,

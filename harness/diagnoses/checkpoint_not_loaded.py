@@ -15,7 +15,8 @@ class CheckpointNotLoaded(ProgramDiagnostician):
                 continue
             names = [str(each) for key in ("first_missing", "first_unexpected") for each in load.get(key, ())]
             return self.finding(
-                f"of {own:.0f} tensors of {load['model']}, {missing:.0f} are not in the checkpoint that is loaded"
+                f"of {own:.0f} tensors of {load['model']}, {missing:.0f} are not in the checkpoint that"
+                " is loaded"
                 f"{at(load.get('where'))}, which has {lost:.0f} others"
                 + (f" ('{names[0]}' against '{names[1]}')" if len(names) == 2 else ""),
                 "Load with strict=True; take prefixes such as 'module.' off the names.",

@@ -15,7 +15,8 @@ class ClippedAtWrongTime(ProgramDiagnostician):
             return None
         if scaled > 0.8 * clipped:
             return self.finding(
-                f"gradients are clipped before they are unscaled, {scaled:.0f} times: the limit acts on numbers"
+                f"gradients are clipped before they are unscaled, {scaled:.0f} times: the limit acts on"
+                " numbers"
                 " that carry the loss scale",
                 "Call scaler.unscale_(optimizer) before clip_grad_norm_.",
                 0.95,

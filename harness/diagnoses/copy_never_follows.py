@@ -15,9 +15,11 @@ class CopyNeverFollows(ProgramDiagnostician):
             if not count(model, "quiet") or not model.get("equal_at_first") or steps_of(facts) < 20:
                 continue
             return self.finding(
-                f"a second {model['model']} began with the trained one's weights, is called {count(model, 'quiet'):.0f}"
+                f"a second {model['model']} began with the trained one's weights, is called"
+                f" {count(model, 'quiet'):.0f}"
                 " times without gradients, and never changes",
-                "Is it an average or a target that should follow? Update it at every step or every few steps.",
+                "Is it an average or a target that should follow? Update it at every step or every few"
+                " steps.",
                 0.7,
             )
         return None

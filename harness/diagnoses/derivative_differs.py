@@ -19,9 +19,11 @@ class DerivativeDiffers(ProgramDiagnostician):
             clear = {name: ratio for name, ratio in ratios.items() if ratio > 0.02}
             worst = max(ratios, key=lambda name: abs(ratios[name] - 1) if name in clear else -1.0)
             return self.finding(
-                f"the gradient that reaches {worst} is not the derivative of what the model computes: central differences give"
+                f"the gradient that reaches {worst} is not the derivative of what the model computes:"
+                " central differences give"
                 f" {ratios[worst]:.3g} of it ({len(ratios)} parts of the model differ)",
-                "Is a part of the path detached, or a backward of your own wrong? A stop-gradient on purpose looks the same.",
+                "Is a part of the path detached, or a backward of your own wrong? A stop-gradient on"
+                " purpose looks the same.",
                 0.6 if clear else 0.4,
                 tensor=worst,
             )

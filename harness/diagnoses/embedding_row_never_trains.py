@@ -13,7 +13,8 @@ class EmbeddingRowNeverTrains(ProgramDiagnostician):
             calls, used = min(count(one, "calls"), 64), count(one, "used")
             if calls >= ENOUGH and used > 0.3 * calls:
                 return self.finding(
-                    f"row {count(one, 'padding'):.0f} of {one.get('name') or 'an embedding'} never trains: it is its"
+                    f"row {count(one, 'padding'):.0f} of {one.get('name') or 'an embedding'} never"
+                    " trains: it is its"
                     f" padding_idx, and {used:.0f} of {calls:.0f} batches use it as an ordinary id",
                     "Keep an id of its own for padding, or leave padding_idx out.",
                     0.85,

@@ -17,7 +17,8 @@ class EvaluatesInTrainingMode(ProgramDiagnostician):
             if not layers or right or quiet < 2:
                 continue
             return self.finding(
-                f"{modes['model']} is evaluated in training mode, {quiet:.0f} times: its {layers:.0f} dropout and"
+                f"{modes['model']} is evaluated in training mode, {quiet:.0f} times: its {layers:.0f}"
+                " dropout and"
                 " normalization layers act as in training",
                 "Call model.eval() before evaluating, and model.train() after it.",
                 0.8 if scored >= 2 else 0.45,

@@ -22,7 +22,8 @@ class EvaluatesUntrainedModel(ProgramDiagnostician):
             late = count(model, "first_step") > 0.5 * steps_of(facts)
             if count(model, "quiet") and not count(model, "with_gradients") and late:
                 return self.finding(
-                    f"the {model['model']} that is evaluated is not the one that was trained: it has other weights, and"
+                    f"the {model['model']} that is evaluated is not the one that was trained: it has"
+                    " other weights, and"
                     " nothing was loaded into it",
                     "Evaluate the trained model, or load its weights first.",
                     0.75,

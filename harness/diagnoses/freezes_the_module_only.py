@@ -14,7 +14,8 @@ class FreezesTheModuleOnly(ProgramDiagnostician):
         if not named:
             return None
         return self.finding(
-            f"requires_grad was set on {len(named)} modules ({listed(named)}), where it has no effect: their parameters"
+            f"requires_grad was set on {len(named)} modules ({listed(named)}), where it has no effect:"
+            " their parameters"
             " are as they were",
             "Call module.requires_grad_(True or False), or set it on each of module.parameters().",
             0.85,

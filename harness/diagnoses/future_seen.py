@@ -15,9 +15,11 @@ class FutureSeen(ProgramDiagnostician):
             earlier = count(asked, "earlier")
             if following and earlier > 1e-4:
                 return self.finding(
-                    f"the future is seen: a token changes outputs at earlier positions by {earlier:.2g} (relative), and"
+                    f"the future is seen: a token changes outputs at earlier positions by {earlier:.2g}"
+                    " (relative), and"
                     " the targets are the tokens that follow",
-                    "Mask the future in attention (is_causal=True), and let no layer mix positions backwards.",
+                    "Mask the future in attention (is_causal=True), and let no layer mix positions"
+                    " backwards.",
                     0.95,
                 )
         return None

@@ -14,9 +14,11 @@ class GradientsErased(ProgramDiagnostician):
         if looked < ENOUGH or erased < 0.5 * looked:
             return None
         return self.finding(
-            f"no gradient reaches the optimizer: at {erased:.0f} of {looked:.0f} updates all gradients were zero or"
+            f"no gradient reaches the optimizer: at {erased:.0f} of {looked:.0f} updates all gradients"
+            " were zero or"
             " None although a backward pass had run",
-            "Is zero_grad() called between backward() and step(), does the optimizer hold these parameters, and does"
+            "Is zero_grad() called between backward() and step(), does the optimizer hold these"
+            " parameters, and does"
             " the loss depend on them?",
             0.9,
             step=0,

@@ -14,7 +14,8 @@ class GradientsLeftOver(ProgramDiagnostician):
         if looked < ENOUGH or dirty < 0.8 * looked:
             return None
         return self.finding(
-            f"gradients are never cleared: {dirty:.0f} of {looked:.0f} updates added to those of the update before",
+            f"gradients are never cleared: {dirty:.0f} of {looked:.0f} updates added to those of the"
+            " update before",
             "Call optimizer.zero_grad() once an update, before the first backward().",
             0.97,
             step=1,

@@ -19,7 +19,8 @@ class GradientsNegligible(ProgramDiagnostician):
             return None
         return self.finding(
             f"gradients are negligible: their norm is below 1e-9 at {tiny:.0%} of the steps",
-            "Does the loss depend on the weights? Is it squashed, scaled down, or computed in float16 without scaling?",
+            "Does the loss depend on the weights? Is it squashed, scaled down, or computed in float16"
+            " without scaling?",
             0.85,
             step=0,
         )

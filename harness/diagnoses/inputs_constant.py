@@ -15,7 +15,8 @@ class InputsConstant(ProgramDiagnostician):
         if steps < ENOUGH or samples != 1 or drawn < 8 * steps:
             return None
         return self.finding(
-            f"every sample that the model is given is the same: {drawn:.0f} were drawn, and they are equal to the bit",
+            f"every sample that the model is given is the same: {drawn:.0f} were drawn, and they are"
+            " equal to the bit",
             "Over which axis are inputs normalized, reshaped or broadcast?",
             0.85,
         )

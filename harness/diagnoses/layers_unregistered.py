@@ -14,7 +14,8 @@ class LayersUnregistered(ProgramDiagnostician):
         if not lost or steps_of(facts) < 2:
             return None
         return self.finding(
-            f"{len(lost)} modules work, get gradients, and are not part of the model ({listed(sorted(set(lost)))}):"
+            f"{len(lost)} modules work, get gradients, and are not part of the model"
+            f" ({listed(sorted(set(lost)))}):"
             " their parameters are not among model.parameters()",
             "Keep layers in nn.ModuleList or nn.ModuleDict, not in a list or dict.",
             0.9,

@@ -34,9 +34,11 @@ class LearnedNothing(ProgramDiagnostician):
             return None
         what = "the entropy of the labels" if count(site, "classes") else "the variance of the targets"
         return self.finding(
-            f"nothing was learned: the loss ends at {final:.4g}{at(site.get('where'))}, and {what} is {chance:.4g}, which"
+            f"nothing was learned: the loss ends at {final:.4g}{at(site.get('where'))}, and {what} is"
+            f" {chance:.4g}, which"
             " takes no input at all",
-            "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the output depend on"
+            "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the"
+            " output depend on"
             " the input?",
             0.7,
         )

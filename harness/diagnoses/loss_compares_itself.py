@@ -13,7 +13,8 @@ class LossComparesItself(ProgramDiagnostician):
             looked = count(site, "looked")
             if looked >= ENOUGH and count(site, "identical") == looked:
                 return self.finding(
-                    f"{site['kind']} compares a tensor with itself{at(site.get('where'))}: prediction and target are equal"
+                    f"{site['kind']} compares a tensor with itself{at(site.get('where'))}: prediction"
+                    " and target are equal"
                     f" at all {looked:.0f} calls looked at",
                     "What is the target meant to be?",
                     0.95,

@@ -15,7 +15,8 @@ class LossCutOff(ProgramDiagnostician):
         if not leaves or leaves < 0.3 * backwards:
             return None
         return self.finding(
-            f"the loss is cut off: {leaves:.0f} of {backwards:.0f} backward passes began at a tensor that was made"
+            f"the loss is cut off: {leaves:.0f} of {backwards:.0f} backward passes began at a tensor"
+            " that was made"
             " anew and depends on no parameter",
             "Is the loss wrapped in torch.tensor(...), or taken by .item(), .data or .detach()?",
             0.97,

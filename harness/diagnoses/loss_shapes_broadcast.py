@@ -12,14 +12,16 @@ class LossShapesBroadcast(ProgramDiagnostician):
         for site in training_sites(facts):
             if site.get("broadcast"):
                 return self.finding(
-                    f"{site['kind']} compares shapes {site['broadcast']}{at(site.get('where'))}: they are broadcast, every"
+                    f"{site['kind']} compares shapes {site['broadcast']}{at(site.get('where'))}: they"
+                    " are broadcast, every"
                     " prediction against every target",
                     "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
                     0.95,
                 )
         for each in entries(facts, "losses", "outer"):
             return self.finding(
-                f"a difference of shapes {each['shapes']}{at(each.get('where'))} is broadcast to every pair: each"
+                f"a difference of shapes {each['shapes']}{at(each.get('where'))} is broadcast to every"
+                " pair: each"
                 " prediction against every target",
                 "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
                 0.93,

@@ -17,14 +17,17 @@ class MaskInverted(ProgramDiagnostician):
             seen, unseen = count(asked, f"{padding}_moves"), count(asked, f"{real}_moves")
             if seen > 1e-3 and unseen < 1e-6 * seen:
                 return self.finding(
-                    f"the mask is inverted: changing the padding moves the output of {asked['model']} by {seen:.2g}"
+                    f"the mask is inverted: changing the padding moves the output of {asked['model']}"
+                    f" by {seen:.2g}"
                     " (relative), changing what is real by nothing",
-                    "scaled_dot_product_attention takes True for what is seen; nn.MultiheadAttention for what is not.",
+                    "scaled_dot_product_attention takes True for what is seen; nn.MultiheadAttention"
+                    " for what is not.",
                     0.93,
                 )
             if seen > 1e-3:
                 return self.finding(
-                    f"padding reaches the output of {asked['model']}: changing it moves the output by {seen:.2g} (relative)"
+                    f"padding reaches the output of {asked['model']}: changing it moves the output by"
+                    f" {seen:.2g} (relative)"
                     " although a mask is given",
                     "Apply the mask in attention and in pooling.",
                     0.6,

@@ -19,7 +19,8 @@ class MeanOfMeansInProgram(ProgramDiagnostician):
         ):
             return None
         return self.finding(
-            f"a mean of means: at {ragged:.0f} of {steps:.0f} updates, micro-batches count different numbers of targets"
+            f"a mean of means: at {ragged:.0f} of {steps:.0f} updates, micro-batches count different"
+            " numbers of targets"
             " and each loss is divided by its own",
             "Sum the losses, and divide by the targets of the whole batch.",
             0.7,

@@ -15,7 +15,8 @@ class MicroBatchesSummed(ProgramDiagnostician):
         if steps < ENOUGH or each < 3 or undivided < 0.9 * each * steps:
             return None
         return self.finding(
-            f"micro-batches are summed: {each:.0f} backward passes an update, each of a mean loss that is not divided"
+            f"micro-batches are summed: {each:.0f} backward passes an update, each of a mean loss that"
+            " is not divided"
             f" by {each:.0f}: gradients are {each:.0f} times those of the batch",
             "Divide each loss by the number of micro-batches (or by the tokens of the whole batch).",
             0.65,

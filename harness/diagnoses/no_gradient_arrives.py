@@ -25,7 +25,8 @@ class NoGradientArrives(ProgramDiagnostician):
         if not cut:
             return None
         return self.finding(
-            f"{len(cut)} of {len(facts.trace.tensors) if facts.trace else 0} tensors never get a gradient although their"
+            f"{len(cut)} of {len(facts.trace.tensors) if facts.trace else 0} tensors never get a"
+            " gradient although their"
             f" layers work: {listed(cut)}",
             "Is what they compute detached, frozen, made under no_grad, or left out of the loss?",
             0.9,

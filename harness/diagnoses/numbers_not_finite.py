@@ -20,7 +20,8 @@ class NumbersNotFinite(ProgramDiagnostician):
         return self.finding(
             f"numbers stop being finite at step {step}: {what}{' of ' + tensor if tensor else ''}"
             + (", and stay so" if lasting else ""),
-            "Lower the learning rate, guard logarithms, roots and quotients, clip gradients; nan_to_num only hides it.",
+            "Lower the learning rate, guard logarithms, roots and quotients, clip gradients; nan_to_num"
+            " only hides it.",
             0.95 if lasting else 0.45,
             step=step,
             tensor=tensor,

@@ -25,7 +25,8 @@ class OptimizerHoldsOthers(ProgramDiagnostician):
             f"; {listed(uncovered)} of the model, which gets gradients, it does not hold" if uncovered else ""
         )
         return self.finding(
-            f"the optimizer holds {stale[number]} tensors that are not the model's and never get a gradient{instead}",
+            f"the optimizer holds {stale[number]} tensors that are not the model's and never get a"
+            f" gradient{instead}",
             "Make the optimizer after the last change of the model: a new head, a copy, a reset.",
             0.95 if uncovered else 0.7,
             tensor=uncovered[0] if uncovered else "",

@@ -14,7 +14,8 @@ class OptimizerStateLost(ProgramDiagnostician):
         if not left:
             return None
         return self.finding(
-            f"the checkpoint that was read holds an optimizer's state, which no optimizer was given; {left[0]:.0f} updates"
+            "the checkpoint that was read holds an optimizer's state, which no optimizer was given;"
+            f" {left[0]:.0f} updates"
             " followed",
             "Call optimizer.load_state_dict too (and the scheduler's) when a training is resumed.",
             0.85,

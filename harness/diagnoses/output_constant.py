@@ -24,7 +24,8 @@ class OutputConstant(ProgramDiagnostician):
             follows = asked.get("follows_input")
             if isinstance(follows, float) and follows < 0.02 and steps_of(facts) >= ENOUGH:
                 return self.finding(
-                    f"{asked['model']} ignores its input: with every sample replaced by the next, its output moves by"
+                    f"{asked['model']} ignores its input: with every sample replaced by the next, its"
+                    " output moves by"
                     f" {follows:.2%} of its range",
                     REMEDY,
                     0.65,

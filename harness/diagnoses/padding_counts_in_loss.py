@@ -14,7 +14,8 @@ class PaddingCountsInLoss(ProgramDiagnostician):
             if looked < ENOUGH or padded < 0.9 * looked:
                 continue
             return self.finding(
-                f"padding counts in the loss{at(site.get('where'))}: token {count(site, 'padding_token'):.0f} stands only at the"
+                f"padding counts in the loss{at(site.get('where'))}: token"
+                f" {count(site, 'padding_token'):.0f} stands only at the"
                 f" ends of rows, and makes {count(site, 'padding_share'):.0%} of the targets",
                 "Pass ignore_index, or set those targets to -100.",
                 0.75,

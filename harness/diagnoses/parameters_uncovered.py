@@ -16,8 +16,10 @@ class ParametersUncovered(ProgramDiagnostician):
             return None
         fewer = len(uncovered) < held
         return self.finding(
-            f"{len(uncovered)} trainable tensors get gradients and no optimizer holds them: {listed(uncovered)}",
-            "Pass all of model.parameters() to the optimizer, after the model is complete; freeze what is not to train.",
+            f"{len(uncovered)} trainable tensors get gradients and no optimizer holds them:"
+            f" {listed(uncovered)}",
+            "Pass all of model.parameters() to the optimizer, after the model is complete; freeze what"
+            " is not to train.",
             0.8 if fewer else 0.4,
             tensor=uncovered[0],
         )

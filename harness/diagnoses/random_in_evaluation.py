@@ -13,7 +13,8 @@ class RandomInEvaluation(ProgramDiagnostician):
             apart = count(asked, "evaluation_differs")
             if apart > 1e-4:
                 return self.finding(
-                    f"{asked['model']} in evaluation mode gives outputs that differ by {apart:.2g} (relative) from one call"
+                    f"{asked['model']} in evaluation mode gives outputs that differ by {apart:.2g}"
+                    " (relative) from one call"
                     " to the next",
                     "Pass training=self.training to functional dropout; draw no noise in evaluation.",
                     0.4,

@@ -15,9 +15,11 @@ class RunningStatisticsStale(ProgramDiagnostician):
                 continue
             if off > 3 * on + 0.1 * abs(on) and off - on > 0.3:
                 return self.finding(
-                    f"running statistics are stale: the loss of the last batch is {on:.4g} by its own statistics and"
+                    f"running statistics are stale: the loss of the last batch is {on:.4g} by its own"
+                    " statistics and"
                     f" {off:.4g} by the running ones",
-                    "Check the momentum of batch normalization and the size of batches; let statistics run in training"
+                    "Check the momentum of batch normalization and the size of batches; let statistics"
+                    " run in training"
                     " mode.",
                     0.75,
                 )

@@ -13,8 +13,10 @@ class SamplesMix(ProgramDiagnostician):
             others = count(asked, "other_samples")
             if others > 1e-3:
                 return self.finding(
-                    f"samples mix: changing one sample moves the outputs of others by {others:.2g} (relative) in {asked['model']}",
-                    "Which axis is the batch? Check batch_first, the axis of softmax and normalization, and reshapes.",
+                    f"samples mix: changing one sample moves the outputs of others by {others:.2g}"
+                    f" (relative) in {asked['model']}",
+                    "Which axis is the batch? Check batch_first, the axis of softmax and normalization,"
+                    " and reshapes.",
                     0.85,
                 )
         return None

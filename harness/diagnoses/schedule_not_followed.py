@@ -24,14 +24,17 @@ class ScheduleNotFollowed(ProgramDiagnostician):
                 )
             if advanced == 0 and updates >= 20 and ended_by_itself(facts):
                 return self.finding(
-                    f"{kind} never advances: the learning rate stays as it was at the first of {updates:.0f} updates",
+                    f"{kind} never advances: the learning rate stays as it was at the first of"
+                    f" {updates:.0f} updates",
                     "Call scheduler.step() once an update, or once an epoch as its period is meant.",
                     0.8,
                 )
             if kind == "CosineAnnealingLR" and period and advanced > 1.5 * period:
                 return self.finding(
-                    f"{kind} ends after {period:.0f} and is advanced {advanced:.0f} times: the learning rate rises again",
-                    "Is its period given in epochs and advanced at every batch? CosineAnnealingWarmRestarts restarts on"
+                    f"{kind} ends after {period:.0f} and is advanced {advanced:.0f} times: the learning"
+                    " rate rises again",
+                    "Is its period given in epochs and advanced at every batch?"
+                    " CosineAnnealingWarmRestarts restarts on"
                     " purpose.",
                     0.75,
                 )

@@ -14,7 +14,8 @@ class SteppedAgain(ProgramDiagnostician):
         if looked < ENOUGH or repeated < 0.3 * looked:
             return None
         return self.finding(
-            f"the update is applied again: {repeated:.0f} of {looked:.0f} optimizer.step() calls follow another one"
+            f"the update is applied again: {repeated:.0f} of {looked:.0f} optimizer.step() calls follow"
+            " another one"
             " without a backward() between them",
             "Call optimizer.step() once for each gradient.",
             0.95,

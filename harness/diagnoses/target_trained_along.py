@@ -13,8 +13,10 @@ class TargetTrainedAlong(ProgramDiagnostician):
             looked, apart = count(site, "looked"), count(site, "target_apart")
             if looked >= ENOUGH and apart > 0.8 * looked:
                 return self.finding(
-                    f"the target of {site['kind']}{at(site.get('where'))} is trained along: gradients flow into"
-                    f" {site.get('target_parameter') or 'another model'}, which makes it and which an optimizer holds",
+                    f"the target of {site['kind']}{at(site.get('where'))} is trained along: gradients"
+                    " flow into"
+                    f" {site.get('target_parameter') or 'another model'}, which makes it and which an"
+                    " optimizer holds",
                     "Compute the target under torch.no_grad(), and leave its model out of the optimizer.",
                     0.65,
                 )

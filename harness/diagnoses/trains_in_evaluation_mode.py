@@ -15,8 +15,10 @@ class TrainsInEvaluationMode(ProgramDiagnostician):
             if off + on < ENOUGH or off < 0.3 * (off + on) or not layers:
                 continue
             return self.finding(
-                f"{modes['model']} trains in evaluation mode: {off:.0f} of {off + on:.0f} updates, first at step"
-                f" {modes.get('first_eval_step')}; its {layers:.0f} dropout and normalization layers do nothing",
+                f"{modes['model']} trains in evaluation mode: {off:.0f} of {off + on:.0f} updates,"
+                " first at step"
+                f" {modes.get('first_eval_step')}; its {layers:.0f} dropout and normalization layers do"
+                " nothing",
                 "Call model.train() before training, and again after every evaluation.",
                 0.93,
                 step=int(count(modes, "first_eval_step")),

@@ -33,7 +33,8 @@ class UpdatesRoundedAway(ProgramDiagnostician):
         return self.finding(
             f"weights do not move although they have gradients: {listed(which)}"
             + ("" if every else f"; in the median tensor {middle:.0%} of the elements keep their bits"),
-            "Is the learning rate of this group zero, or too small for the weights' number format (keep float32 weights)?"
+            "Is the learning rate of this group zero, or too small for the weights' number format (keep"
+            " float32 weights)?"
             " Is step() called on the optimizer that holds them?",
             0.9 if middle > 0.5 else 0.8,
             tensor=which[0],

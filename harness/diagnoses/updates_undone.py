@@ -14,8 +14,10 @@ class UpdatesUndone(ProgramDiagnostician):
         if steps < ENOUGH or undone < 0.3 * steps:
             return None
         return self.finding(
-            f"updates are undone: before {undone:.0f} of {steps:.0f} updates the weights stood again where they had"
+            f"updates are undone: before {undone:.0f} of {steps:.0f} updates the weights stood again"
+            " where they had"
             " stood before the last one",
-            "What writes to the weights between updates: a checkpoint that is loaded, a copy that is restored?",
+            "What writes to the weights between updates: a checkpoint that is loaded, a copy that is"
+            " restored?",
             0.93,
         )
