@@ -1,4 +1,4 @@
-"""What an observed program shows, as a report: findings in order of weight, guesses, what could not be asked. Pure."""
+"""What an observed program shows, as a report: findings by weight, guesses, what was not asked. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -133,9 +133,8 @@ def _is_observer(name: str) -> bool:
 
 def _unasked(facts: Facts) -> tuple[str, ...]:
     told = [f"{name}: {answer.skipped}" for name, answer in facts.answers.items() if answer.skipped]
-    for asked in _facts(facts, "behaviour").get("models", ()):
-        if asked.get("unasked"):
-            told.append(f"behaviour of {asked['model']}: {asked['unasked']}")
+    models = _facts(facts, "behaviour").get("models", ())
+    told += [f"behaviour of {each['model']}: {each['unasked']}" for each in models if each.get("unasked")]
     return tuple(told)
 
 

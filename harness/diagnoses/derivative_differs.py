@@ -9,7 +9,7 @@ class DerivativeDiffers(ProgramDiagnostician):
     """Central differences in double precision, along the gradient of each part, on a copy."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """A guess where the loss is flat (a straight-through estimator) or falls the other way (a reversal)."""
+        """A guess where it is flat (a straight-through estimator) or falls the other way (a reversal)."""
         for asked in entries(facts, "behaviour", "models"):
             ratios = {
                 name: ratio for name, ratio in by_name(asked, "derivative").items() if abs(ratio - 1) > 0.05

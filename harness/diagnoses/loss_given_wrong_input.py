@@ -1,4 +1,4 @@
-"""A loss function is given something else than it expects: probabilities for logits, logits for logarithms."""
+"""A loss function is given something else than it expects, as probabilities in place of logits."""
 
 from collections.abc import Mapping
 from typing import Any

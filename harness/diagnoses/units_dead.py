@@ -17,6 +17,6 @@ class UnitsDead(ProgramDiagnostician):
                     f"every unit of {listed(sorted(dead))} gives zero for every sample of the last batch",
                     "Lower the learning rate, check the scale of inputs and initialisation.",
                     0.85,
-                    tensor=sorted(dead)[0],
+                    tensor=min(dead),
                 )
         return None

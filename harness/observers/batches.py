@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Call, Loss
 
 MOST_SAMPLES = 200_000
 MOST_BYTES = 8 << 20
@@ -28,17 +29,17 @@ class Batches(Observer):
         self.waiting: list[tuple[bool, Any]] = []
         self.latest: Any = None
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """One call of a model."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        if depth or id(module) not in hub.models:
+        if call.depth or id(call.module) not in hub.models:
             return
-        given = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+        given = [each for each in call.given if isinstance(each, torch.Tensor)]
         if not given or given[0].dim() < 1 or given[0].requires_grad or given[0].numel() * 8 > MOST_BYTES:
             return
         if not torch.is_grad_enabled():
-            self._evaluated(module, given[0])
+            self._evaluated(call.module, given[0])
         elif len(self.samples) < MOST_SAMPLES:
             self._trained(given[0])
 
@@ -60,26 +61,19 @@ class Batches(Observer):
             pass
         self.latest = values
 
-    def loss_computed(
-        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
-    ) -> None:
+    def loss_computed(self, hub: Any, loss: Loss) -> None:
         """The answers that belong to the latest inputs."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        del hub, kind, result, options
+        del hub
         values, self.latest = self.latest, None
-        if values is None or not torch.is_grad_enabled() or not predicted.requires_grad:
+        if values is None or not torch.is_grad_enabled() or not loss.predicted.requires_grad:
             return
-        if len(values) != len(target) if target.dim() else True:
-            return
-        if (
-            sum(len(each) for each in self.rows) < MOST_ROWS
-            and values.dim() == 2
-            and values.is_floating_point()
-        ):
-            if target.numel() == len(target):
-                self.rows.append(values.detach().cpu().double().numpy().copy())
-                self.targets.append(target.detach().reshape(-1).cpu().double().numpy().copy())
+        one_each = loss.target.dim() and loss.target.numel() == len(values) == len(loss.target)
+        table = values.dim() == 2 and values.is_floating_point()
+        if one_each and table and sum(len(each) for each in self.rows) < MOST_ROWS:
+            self.rows.append(values.detach().cpu().double().numpy().copy())
+            self.targets.append(loss.target.detach().reshape(-1).cpu().double().numpy().copy())
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """Counts of samples and batches."""

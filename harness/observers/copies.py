@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Call
 
 
 class Copies(Observer):
@@ -17,18 +18,17 @@ class Copies(Observer):
         self.loads: dict[int, int] = {}
         self.at: dict[int, int] = {}
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """Remember how a model stood when it was first called, and what for."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        del kwargs, output
-        if depth or id(module) not in hub.models:
+        if call.depth or id(call.module) not in hub.models:
             return
-        if id(module) not in self.first:
-            self.first[id(module)] = _state(module)
-            self.at[id(module)] = hub.step
-        counts = self.calls.setdefault(id(module), [0, 0, 0])
-        counts[0 if torch.is_grad_enabled() else 1 if module.training else 2] += 1
+        if id(call.module) not in self.first:
+            self.first[id(call.module)] = _state(call.module)
+            self.at[id(call.module)] = hub.step
+        counts = self.calls.setdefault(id(call.module), [0, 0, 0])
+        counts[0 if torch.is_grad_enabled() else 1 if call.module.training else 2] += 1
 
     def state_loaded(self, hub: Any, module: Any, state: Any, result: Any) -> None:
         """Weights came from elsewhere."""
@@ -72,7 +72,7 @@ def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def _likeness(one: Any, other: Any) -> float:
-    """The cosine between all weights of two models: near 1 for an average of late weights, near 0 for strangers."""
+    """The cosine between all weights of two models: 1 for the same, near 0 for strangers."""
     import torch  # noqa: PLC0415 - only where torch runs
 
     with torch.no_grad():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Loss
 
 CLOSELY = 200
 """Steps of a training that are looked at closely; a habit shows in fewer."""
@@ -55,13 +56,11 @@ class Cycle(Observer):
         if depth == 0 and any(getattr(each, "requires_grad", False) and each.is_leaf for each in args):
             self.input_gradients += 1
 
-    def loss_computed(
-        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
-    ) -> None:
+    def loss_computed(self, hub: Any, loss: Loss) -> None:
         """Remember which tensors are means that a loss function gave."""
-        del hub, kind, predicted, target
-        if result.numel() == 1 and options.get("reduction", "mean") == "mean":
-            self.loss_results.append(id(result))
+        del hub
+        if loss.result.numel() == 1 and loss.options.get("reduction", "mean") == "mean":
+            self.loss_results.append(id(loss.result))
             del self.loss_results[:-64]
 
     def backward_begins(self, hub: Any, roots: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Call
 
 CLOSELY = 64
 
@@ -16,21 +17,20 @@ class Layers(Observer):
         self.embeddings: dict[int, dict[str, Any]] = {}
         self.normalized = self.alone = 0
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """One call of a layer."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        del kwargs, output, depth
-        if not args or not torch.is_grad_enabled():
+        if not call.args or not torch.is_grad_enabled():
             return
-        if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
-            self._embedding(hub, module, args[0])
+        if isinstance(call.module, torch.nn.Embedding) and call.module.padding_idx is not None:
+            self._embedding(hub, call.module, call.args[0])
         elif (
-            isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)
-            and module.training
+            isinstance(call.module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)
+            and call.module.training
         ):
             self.normalized += 1
-            self.alone += len(args[0]) == 1
+            self.alone += len(call.args[0]) == 1
 
     def _embedding(self, hub: Any, module: Any, ids: Any) -> None:
         told = self.embeddings.setdefault(

@@ -1,4 +1,4 @@
-"""What the program's loss functions are given: is it what such a function expects, and do predictions beat chance?"""
+"""What loss functions are given: is it what such a function expects, and do predictions beat chance?"""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.observers import Observer
+from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
 MOST_CLASSES = 100_000
@@ -64,7 +65,7 @@ class _Site:
 
 
 class Losses(Observer):
-    """Looks at the inputs of `torch.nn.functional`'s losses, where the values of the program's loss come from."""
+    """Looks at the inputs of the losses of `torch.nn.functional`."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
@@ -84,13 +85,13 @@ class Losses(Observer):
             first = next((each for each in args if getattr(each, "ndim", 0)), None)
             self.rows = 0 if first is None else len(first)
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """It is done."""
-        del hub, module, args, kwargs, output
-        self.depth = depth
+        del hub
+        self.depth = call.depth
 
     def subtracted(self, hub: Any, one: Any, other: Any, result: Any) -> None:
-        """A difference outside of all models, of which one side is learned: shapes (B, 1) and (B,) give (B, B)."""
+        """A difference outside of all models, one side learned: shapes (B, 1) and (B,) give (B, B)."""
         del hub
         shapes = sorted((tuple(one.shape), tuple(other.shape)), key=len)
         if self.depth or len(self.outer) > 2 or one.requires_grad == other.requires_grad or result.dim() != 2:
@@ -107,30 +108,28 @@ class Losses(Observer):
             self.ragged += max(self.counts) > 1.3 * max(1, min(self.counts))
         self.counts.clear()
 
-    def loss_computed(
-        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
-    ) -> None:
+    def loss_computed(self, hub: Any, loss: Loss) -> None:
         """One call."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        training = torch.is_grad_enabled() and bool(predicted.requires_grad)
+        training = torch.is_grad_enabled() and bool(loss.predicted.requires_grad)
         where = place()
-        site = self.sites.setdefault((kind, where, training), _Site(kind, where, training))
+        site = self.sites.setdefault((loss.kind, where, training), _Site(loss.kind, where, training))
         site.calls += 1
-        site.reduction = str(options.get("reduction", "mean"))
-        if result.numel() == 1 and len(site.values) < 1_000_000:
-            site.values.append(float(result.detach()))
-        if training and kind == "cross_entropy" and not target.is_floating_point():
-            counted = int((target != options.get("ignore_index", -100)).sum())
+        site.reduction = str(loss.options.get("reduction", "mean"))
+        if loss.result.numel() == 1 and len(site.values) < 1_000_000:
+            site.values.append(float(loss.result.detach()))
+        if training and loss.kind == "cross_entropy" and not loss.target.is_floating_point():
+            counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
             if site.reduction == "mean":
                 self.counts.append(counted)
-            self._look_for_padding(site, target)
-        if not hub.sampled(site.calls - 1) or predicted.numel() > MOST_ELEMENTS:
+            self._look_for_padding(site, loss.target)
+        if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
-            _look(site, predicted.detach(), target.detach(), target.requires_grad)
-            if training and target.requires_grad:
-                self._follow(hub, site, predicted, target)
+            _look(site, loss.predicted.detach(), loss.target.detach(), loss.target.requires_grad)
+            if training and loss.target.requires_grad:
+                self._follow(hub, site, loss.predicted, loss.target)
 
     def _follow(self, hub: Any, site: _Site, predicted: Any, target: Any) -> None:
         """Was the target made by parameters of its own that an optimizer holds?"""
@@ -291,7 +290,7 @@ def _told(site: _Site) -> dict[str, Any]:
 
 
 def _chance(site: _Site) -> float:
-    """The loss of whoever knows the targets' frequencies, or their mean, and nothing of the inputs; or NaN."""
+    """The loss of whoever knows the targets' frequencies, or their mean, and no input; or NaN."""
     if site.histogram and site.kind in ("cross_entropy", "nll_loss"):
         counts = np.array(list(site.histogram.values()), np.float64)
         shares = counts / counts.sum()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
 NORMALIZING = ("BatchNorm", "SyncBatchNorm")
@@ -61,22 +62,21 @@ class Modes(Observer):
             if number is not None:
                 self.modes[number].quiet_train -= 1
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """One call of a root module."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        del kwargs
-        self.inside = self.inside[:depth]
-        if depth or id(module) not in hub.models:
+        self.inside = self.inside[: call.depth]
+        if call.depth or id(call.module) not in hub.models:
             return
-        modes = self.modes.get(id(module)) or self._first(module)
+        modes = self.modes.get(id(call.module)) or self._first(call.module)
         if not torch.is_grad_enabled():
-            self._quiet(modes, module, output)
+            self._quiet(modes, call.module, call.output)
             return
-        if not any(each.requires_grad for each in module.parameters()):
+        if not any(each.requires_grad for each in call.module.parameters()):
             return
-        modes.single += _rows(args) == 1
-        modes.pending.append(bool(module.training))
+        modes.single += _rows(call.args) == 1
+        modes.pending.append(bool(call.module.training))
         del modes.pending[:-64]
 
     def _quiet(self, modes: _Modes, module: Any, output: Any) -> None:
@@ -88,15 +88,13 @@ class Modes(Observer):
         if len(self.quiet_outputs) > 64:
             self.quiet_outputs.pop(next(iter(self.quiet_outputs)))
 
-    def loss_computed(
-        self, hub: Any, kind: str, predicted: Any, target: Any, result: Any, options: Any
-    ) -> None:
+    def loss_computed(self, hub: Any, loss: Loss) -> None:
         """A loss of a quiet output: that was an evaluation, in training mode."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        del hub, kind, target, result, options
+        del hub
         if not torch.is_grad_enabled():
-            number = self.quiet_outputs.get(_storage(predicted))
+            number = self.quiet_outputs.get(_storage(loss.predicted))
             if number is not None:
                 self.modes[number].quiet_train_scored += 1
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.observers import Observer
+from harness.watching.events import Call
 
 
 class Parameters(Observer):
@@ -26,12 +27,12 @@ class Parameters(Observer):
         held = [each for group in optimizer.param_groups for each in group["params"]]
         self.frozen_then |= {id(each) for each in held if not each.requires_grad}
 
-    def called(self, hub: Any, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Any, call: Call) -> None:
         """Every module that works, within or without the one that was called first."""
-        del hub, args, kwargs, output, depth
-        if id(module) not in self.inner:
-            self.inner[id(module)] = weakref.ref(module)
-        self.used.add(id(module))
+        del hub
+        if id(call.module) not in self.inner:
+            self.inner[id(call.module)] = weakref.ref(call.module)
+        self.used.add(id(call.module))
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """Who received a gradient?"""

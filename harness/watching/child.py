@@ -23,7 +23,7 @@ from harness.watching.hub import Hub, StopTraining
 from harness.watching.keeper import Keeper
 
 FIRST_SNAPSHOT = 8
-"""At this step, and whenever their number has doubled, what is known is left, in case the program is killed."""
+"""At this step, and whenever their number has doubled, what is known is left: the program may be killed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Hooks in torch that tell a hub what a program does. What they wrap gives back exactly what it gave before."""
+"""Hooks in torch that tell a hub what a program does. What they wrap gives back what it gave before."""
 
 import functools
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import torch
 from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
+from harness.watching.events import Call, Loss
 from harness.watching.hub import Hub
 
 LOSSES = (
@@ -90,7 +91,7 @@ def _backward(hub: Hub) -> None:
 
 
 def _modules(hub: Hub) -> None:
-    """Calls of modules with their depth. A module without parameters around all others, as a loss, is none."""
+    """Calls of modules with their depth. One without parameters around all others, as a loss, is none."""
     stack: list[int] = []
 
     def calling(module: torch.nn.Module, args: Any) -> None:
@@ -107,7 +108,7 @@ def _modules(hub: Hub) -> None:
         while stack.pop() != id(module):
             pass
         if output is not None:
-            hub.tell("called", module, args, kwargs, output, len(stack))
+            hub.tell("called", Call(module, args, kwargs, output, len(stack)))
 
     modules.register_module_forward_pre_hook(calling)  # type: ignore[arg-type]
     modules.register_module_forward_hook(called, with_kwargs=True, always_call=True)  # type: ignore[arg-type]
@@ -118,7 +119,7 @@ def _losses(hub: Hub) -> None:
     for kind in LOSSES:
 
         def tell(result: Any, input: Any, target: Any, *args: Any, kind: str = kind, **kwargs: Any) -> None:  # noqa: A002 - torch's own name
-            hub.tell("loss_computed", kind, input, target, result, kwargs)
+            hub.tell("loss_computed", Loss(kind, input, target, result, kwargs))
 
         _after(functional, kind, tell)
 

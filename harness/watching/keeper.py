@@ -1,9 +1,10 @@
-"""Keeps what all observers need: the trainings, the models that were called, the losses since the last update."""
+"""Keeps what all observers need: trainings, models that were called, losses since the last update."""
 
 from typing import Any
 
 import torch
 
+from harness.watching.events import Call
 from harness.watching.hub import Hub
 from harness.watching.training import Training
 
@@ -18,12 +19,14 @@ class Keeper:
         """One more optimizer."""
         hub.optimizers[id(optimizer)] = optimizer
 
-    def called(self, hub: Hub, module: Any, args: Any, kwargs: Any, output: Any, depth: int) -> None:
+    def called(self, hub: Hub, call: Call) -> None:
         """A root module with parameters is a model."""
-        del args, kwargs, output
-        if depth == 0 and id(module) not in hub.models and len(hub.models) < MOST_MODELS:
-            if any(True for _ in module.parameters()):
-                hub.models[id(module)] = module
+        if (
+            call.depth == 0
+            and len(hub.models) < MOST_MODELS
+            and next(call.module.parameters(), None) is not None
+        ):
+            hub.models.setdefault(id(call.module), call.module)
 
     def scaled(self, hub: Hub, scaler: Any) -> None:
         """Losses are multiplied from now on."""

@@ -11,7 +11,7 @@ OURS = str(Path(__file__).parents[1])
 
 def place(frame: FrameType | None = None) -> str:
     """`train.py:41`: the innermost line that belongs to no library and not to us; '' if there is none."""
-    here = frame or sys._getframe(1)
+    here = frame or sys._getframe(1)  # noqa: SLF001 - what `inspect` uses, without its cost
     while here is not None:
         name = here.f_code.co_filename
         if not name.startswith((*LIBRARIES, OURS, "<")):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Job:
 class Watched:
     """What came of it. facts: of every training, the largest first; one without a trace if none was seen.
 
-    ending: `completed`, `left`, `raised`, `stopped`, `killed`; text: in its own words. output: its last lines.
+    ending: `completed`, `left`, `raised`, `stopped` or `killed`; text: in words. output: its last lines.
     """
 
     facts: tuple[Facts, ...]
@@ -167,9 +168,7 @@ def _line(process: "subprocess.Popen[bytes]", limit: float | None) -> bytes | No
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """The program and whatever it started are over."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     with process:
         pass

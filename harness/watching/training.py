@@ -189,7 +189,7 @@ def norms(tensors: "list[Any]") -> Float64:
         for number in dense:
             groups.setdefault((tensors[number].device, tensors[number].dtype), []).append(number)
         for numbers in groups.values():
-            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # type: ignore[attr-defined]
+            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own way to clip
             found[numbers] = torch.stack(values).double().cpu().numpy()
         for number, each in enumerate(tensors):
             if each is not None and each.layout is not torch.strided:
