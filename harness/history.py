@@ -88,6 +88,7 @@ def _metric(
 
 
 _TABLE = (
+    _metric("parameters", "", "none", "parameters of the live model", lambda run: run.facts.parameters),
     _metric("first_loss", "", "none", "loss at the start (median)", _loss("first")),
     _metric("final_loss", "", "lower", "loss at the end (median)", _loss("final")),
     _metric("held_out_loss", "", "lower", "loss on data that was not trained on"),

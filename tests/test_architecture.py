@@ -85,6 +85,8 @@ TABLE = {
     "harness.judge": "checks diagnoses model | numpy",
     "harness.diverge": "model units | numpy",
     "harness.history": "checks discover environment model plain units | numpy",
+    "harness.change_points": "model | numpy",
+    "harness.changes": "change_points history model units | numpy",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
     "harness.matrix": "",
