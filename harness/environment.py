@@ -69,12 +69,6 @@ def uncommitted(folder: Path | str) -> tuple[str, ...] | None:
     return None if lines is None else tuple(line[3:].strip('"') for line in lines)
 
 
-def git_user(folder: Path | str) -> str | None:
-    """The name that git would put on a commit, if one is set."""
-    lines = _git(folder, "config", "user.name")
-    return lines[0] if lines else None
-
-
 def machine() -> dict[str, Any]:
     """What the machine is made of. Read once a process: the canary kernel takes some milliseconds.
 

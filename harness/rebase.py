@@ -20,7 +20,7 @@ from harness.baselines import (
     write,
 )
 from harness.calibrate import SickError, backends_here
-from harness.environment import fingerprint, git_user, uncommitted
+from harness.environment import fingerprint, uncommitted
 from harness.judge import judge
 from harness.model import BrokenError, Facts, HarnessError, Status
 from harness.plain import strict
@@ -161,7 +161,6 @@ def _enter(ledger: Path, new: Baseline, because: str, largest: float | None) -> 
     """One line more in the ledger, which nothing ever shortens."""
     line = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": git_user(ledger.parent),
         "commit": new.commit,
         "case": new.case,
         "backend": new.backend,
