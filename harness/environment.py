@@ -33,6 +33,11 @@ GIT_REDIRECTS = (
     "GIT_PREFIX",
 )
 """Set in git hooks: they would make every folder look like the hook's repository."""
+CHOOSERS = (
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES",
+)  # fmt: skip
+"""Variables by which somebody chooses other kernels than the CPU would get: sums round otherwise."""
 UNLIMITED = 1 << 60
 """Memory limits from here on mean no limit; cgroup v1 writes one as the largest multiple of a page."""
 
@@ -89,6 +94,7 @@ def _machine() -> Mapping[str, Any]:
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         **_blas(),
+        "kernels": " ".join(f"{name}={os.environ[name]}" for name in CHOOSERS if name in os.environ) or None,
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "cpu": _cpu_model(),
         "cpu_features": _cpu_features(),
