@@ -80,7 +80,7 @@ TABLE = {
     "harness.runner": "backends codec discover forkserver measure model spec worker",
     "harness.environment": "plain | numpy",
     # Judgement: pure, of recorded numbers only.
-    "harness.checks": "model spec units | annotated_types numpy",
+    "harness.checks": "kinds model spec units | annotated_types numpy",
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
     "harness.diverge": "model units | numpy",

@@ -14,6 +14,9 @@ from harness.calibrate import SickError
 from harness.cases import load_cases
 from harness.cli import main
 from harness.environment import uncommitted
+from harness.judge import judge
+from harness.model import Status
+from harness.store import open_store
 from harness.testing import healthy_facts
 
 HELD = ("  parameters: 920", "  parameters: 920\n  matches_baseline: true")
@@ -219,3 +222,17 @@ def test_two_runs_that_differ(monkeypatch):
     with pytest.raises(SickError, match="differ in the final weights"):
         module.rebase(case, "why")
     assert not path_of(case, "numpy_float64").exists()
+
+
+def test_what_a_run_was_compared_with_is_recorded_with_it(call):
+    write("tiny", HELD)
+    commit()
+    call("rebase", "tiny", *BECAUSE)
+    call("run", "cases/tiny.yaml")
+    (case,) = load_cases(["cases"]).cases
+    path_of(case, "numpy_float64").unlink()
+    with open_store("out/history.sqlite") as store:
+        run = store.run(store.runs()[0].id)
+    again = judge(case.expectations("numpy_float64"), run.facts)
+    assert (again.status, again.verdicts) == (Status.PASS, run.verdicts)
+    assert run.facts.answers["recorded"].facts["bitwise"] is True

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from harness.checks import Check
 from harness.checks._common import missing
+from harness.kinds import OrTrue
 from harness.model import Facts, Float64, Status, Trace, Verdict
 from harness.units import Positive, show
 
@@ -52,7 +53,7 @@ class MatchesBaseline(Check):
     entire: ClassVar[str] = "band"
     pinned: ClassVar[bool] = True
 
-    band: bool | Band
+    band: Annotated[bool | Band, OrTrue()]
 
     def __post_init__(self) -> None:
         """Refuse what cannot fail."""
