@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.change_points import WINDOW, ChangePoint, change_points
-from harness.history import Metric, Point, Series, metric_named, series
+from harness.history import Point, Series, all_series
 from harness.model import Run
 from harness.units import show
 
@@ -75,13 +75,14 @@ def changes(runs: Iterable[Run], metrics: Sequence[str] = TOLD) -> tuple[Change,
     """
     every = list(runs)
     by_id = {run.id: run for run in every}
-    found = [change for name in metrics for change in _of_metric(metric_named(name, every), every, by_id)]
+    by_metric = all_series(every, metrics)
+    found = [change for name in metrics for change in _of_metric(by_metric[name], by_id)]
     return tuple(sorted(found, key=lambda change: (change.when, change.case, change.backend)))
 
 
-def _of_metric(metric: Metric, runs: Sequence[Run], by_id: Mapping[str, Run]) -> Iterable[Change]:
+def _of_metric(every: Sequence[Series], by_id: Mapping[str, Run]) -> Iterable[Change]:
     earlier: dict[tuple[str, str], Series] = {}
-    for one in series(runs, metric.name):
+    for one in every:
         before = earlier.get((one.case, one.backend))
         if before is not None:
             yield from _across(before, one)
