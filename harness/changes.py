@@ -21,6 +21,8 @@ TOLD = (*EXACT, "step_time", "startup_time", "peak_memory")
 """Metrics whose changes are told; the others follow from these."""
 RESTLESS = 5
 """An exact metric that changed so often, and more often than not, is not computed bit for bit."""
+ROUNDING = 1e-5
+"""Share up to which exact metrics differ by the order of their sums: neither better nor worse."""
 HEALED = 0.25
 """Share of a change that may be left when it counts as healed."""
 EXPLAINED = 0.5
@@ -41,10 +43,10 @@ Kind = Literal["regression", "improvement", "change"]
 class Change:
     """One lasting change of a metric of one case on one backend.
 
-    kind: `change` where neither way is better. before, after: the levels, in base units. run, when, commit:
-    of the first run on the new level; last_commit: of the run before it. environment: what changed there at
-    the same time besides the code, in words; '' when nothing is known that did. healed: the run with which
-    the level came back or became better; '' while it stands.
+    kind: `change` where neither way is better, or where only the rounding is another. before, after: the
+    levels, in base units. run, when, commit: of the first run on the new level; last_commit: of the run
+    before it. environment: what changed there at the same time besides the code, in words; '' when nothing is
+    known that did. healed: the run with which the level came back or became better; '' while it stands.
     """
 
     case: str
@@ -157,7 +159,8 @@ def _change(one: Series, found: ChangePoint, points: Sequence[Point], **more: st
 
 def _kind(one: Series, found: ChangePoint) -> Kind:
     """NaN is worse than any number."""
-    if one.better == "none":
+    small = abs(found.after - found.before) <= ROUNDING * abs(found.before)
+    if one.better == "none" or (one.metric in EXACT and small):
         return "change"
     if math.isnan(found.before):
         return "improvement"

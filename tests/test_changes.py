@@ -87,7 +87,7 @@ def test_every_metric_that_is_told_exists(metric):
 def test_a_loss_that_differs_in_the_last_bit_is_told_at_once():
     runs = [night(0), night(1), night(2, loss=float(np.nextafter(2.0, 3)))]
     (change,) = of("final_loss", runs)
-    assert (change.kind, change.run, change.before) == ("regression", "r002", 2.0)
+    assert (change.kind, change.run, change.before) == ("change", "r002", 2.0)
     assert 0 < change.share < 1e-15
 
 
@@ -96,6 +96,11 @@ def test_a_lower_loss_is_an_improvement_and_the_first_loss_only_a_change():
     assert [change.kind for change in of("final_loss", runs)] == ["improvement"]
     other = replace(runs[1], facts=replace(runs[1].facts, trace=make_trace((3.4, 3.0, 2.5, 2.0))))
     assert [change.kind for change in of("first_loss", [runs[0], other])] == ["change"]
+
+
+@pytest.mark.parametrize(("loss", "kind"), [(2.0 + 1e-5, "change"), (2.0 + 4e-5, "regression")])
+def test_rounding_is_neither_better_nor_worse(loss, kind):
+    assert [change.kind for change in of("final_loss", [night(0), night(1, loss=loss)])] == [kind]
 
 
 def test_a_first_loss_that_comes_back_has_healed():
