@@ -33,6 +33,11 @@ GIT_REDIRECTS = (
     "GIT_PREFIX",
 )
 """Set in git hooks: they would make every folder look like the hook's repository."""
+CHOOSERS = (
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES", "GLIBC_TUNABLES",
+)  # fmt: skip
+"""Variables by which somebody chooses other kernels than the CPU would get: sums round otherwise."""
 UNLIMITED = 1 << 60
 """Memory limits from here on mean no limit; cgroup v1 writes one as the largest multiple of a page."""
 
@@ -63,11 +68,18 @@ def checkout(folder: Path | str) -> dict[str, Any]:
     }
 
 
+def uncommitted(folder: Path | str) -> tuple[str, ...] | None:
+    """Paths that git would commit or add, from the root of the repository; None where there is none."""
+    lines = _git(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames")
+    return None if lines is None else tuple(line[3:].strip('"') for line in lines)
+
+
 def machine() -> dict[str, Any]:
     """What the machine is made of. Read once a process: the canary kernel takes some milliseconds.
 
     memory and cgroup_memory in bytes, canary in seconds, cgroup_cpus and cores in cores; host is a hash of
-    the name. The canary runs a NumPy kernel: do not call this in a process that others are forked from.
+    the name, cpu_features one of what the CPU can do. The canary runs a NumPy kernel: do not call this in a
+    process that others are forked from.
     """
     return dict(_machine())
 
@@ -82,7 +94,10 @@ def _machine() -> Mapping[str, Any]:
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         **_blas(),
+        "kernels": " ".join(f"{name}={os.environ[name]}" for name in CHOOSERS if name in os.environ) or None,
+        "libc": " ".join(platform.libc_ver()).strip() or None,
         "cpu": _cpu_model(),
+        "cpu_features": _cpu_features(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory": _memory(),
         "cgroup_memory": _cgroup_memory(),
@@ -217,6 +232,18 @@ def _cpu_model() -> str | None:
         if key.strip() in ("model name", "Model", "cpu model"):
             return value.strip()
     return platform.processor() or None
+
+
+def _cpu_features() -> str | None:
+    """A digest of what kernels are chosen by: machines of one model name can differ in it."""
+    keys = ("cpu family", "model", "stepping", "flags", "Features", "CPU part")
+    found: dict[str, str] = {}
+    for line in (_read(PROC / "cpuinfo") or "").splitlines():
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key in keys:
+            found.setdefault(key, value)
+    text = json.dumps(found, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if found else None
 
 
 def _memory() -> int | None:

@@ -4,7 +4,7 @@ Runs of unlike machines, versions or problems never share a series (`harness.env
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -88,6 +88,7 @@ def _metric(
 
 
 _TABLE = (
+    _metric("parameters", "", "none", "parameters of the live model", lambda run: run.facts.parameters),
     _metric("first_loss", "", "none", "loss at the start (median)", _loss("first")),
     _metric("final_loss", "", "lower", "loss at the end (median)", _loss("final")),
     _metric("held_out_loss", "", "lower", "loss on data that was not trained on"),
@@ -186,21 +187,32 @@ def series(runs: Iterable[Run], metric: str) -> tuple[Series, ...]:
     Raises:
         HarnessError: there is no such metric.
     """
+    return all_series(runs, [metric])[metric]
+
+
+def all_series(runs: Iterable[Run], metrics: Sequence[str]) -> dict[str, tuple[Series, ...]]:
+    """The series of several metrics, by metric; what kind a run is of is found out once.
+
+    Raises:
+        HarnessError: there is no such metric.
+    """
     ordered = _by_time(runs)
-    known = metric_named(metric, ordered)
+    kinds = [kind(comparable_facts(run)) for run in ordered]
+    return {name: tuple(_grouped(metric_named(name, ordered), ordered, kinds)) for name in metrics}
+
+
+def _grouped(known: Metric, ordered: Sequence[Run], kinds: Sequence[tuple[Any, ...]]) -> Iterator[Series]:
     groups: dict[tuple[Any, ...], list[Run]] = {}
-    for run in ordered:
+    for run, its_kind in zip(ordered, kinds, strict=True):
         if known.read(run) is not None:
-            groups.setdefault(kind(comparable_facts(run)), []).append(run)
+            groups.setdefault(its_kind, []).append(run)
     heads: dict[tuple[str, str], Run] = {}
-    found = []
     for group in groups.values():
         head = group[0]
         before = heads.get((head.case, head.backend))
         difference = same_kind(comparable_facts(before), comparable_facts(head)) if before else ""
-        found.append(_series(known, group, difference))
+        yield _series(known, group, difference)
         heads[head.case, head.backend] = head
-    return tuple(found)
 
 
 def _series(metric: Metric, group: Sequence[Run], difference: str) -> Series:

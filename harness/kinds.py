@@ -4,7 +4,7 @@ Importing this module does not import pydantic.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from harness.units import got
@@ -70,10 +70,29 @@ class ByName:
         }
 
 
+@dataclass(frozen=True)
+class OrTrue:
+    """Marks a union of bool and a dataclass: `true`, or a mapping of the fields."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Told apart before anything is read, so that a mistake is told of one of the two only."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - only where case files are validated
+
+        ((first, member),) = kinds(source).items()
+        choices = {MARK: core_schema.bool_schema(strict=True), MARK + first: handler.generate_schema(member)}
+        return core_schema.tagged_union_schema(
+            choices, lambda value: MARK if isinstance(value, bool) else MARK + first
+        )
+
+
 def kinds(union: Any) -> dict[str, type]:
-    """The classes of a `ByKey` union by the name of their first field."""
+    """The dataclasses of a union by the name of their first field."""
     members = get_args(union) or (union,)
-    return {fields(member)[0].name: member for member in members}
+    return {
+        fields(member)[0].name: member
+        for member in members
+        if isinstance(member, type) and is_dataclass(member)
+    }
 
 
 def named(source: type) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.baselines import with_recorded
 from harness.discover import working
 from harness.environment import checkout, fingerprint
 from harness.judge import judge
@@ -78,7 +79,8 @@ def plan_tasks(cases: Sequence[Case], backends: Sequence[str] = ()) -> list[Task
 
 def judged(finished: Finished, session: str, environment: Mapping[str, Any]) -> Run:
     """A finished task as a run: identity, facts and judgement."""
-    case, backend, facts = finished.task.case, finished.task.backend, finished.facts
+    case, backend = finished.task.case, finished.task.backend
+    facts = with_recorded(finished.facts, case, backend, environment)
     judgement = judge(case.expectations(backend), facts, [one() for one in working("diagnoses").values()])
     return Run(
         id=new_id(finished.started),

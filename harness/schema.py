@@ -74,7 +74,11 @@ def _properties(definitions: dict[str, Any]) -> dict[str, Any]:
         "config": _of(spec.Config, definitions),
         "backends": {"type": "array", "items": {"enum": backends}, "minItems": 1, "uniqueItems": True},
         "expect": expect,
-        "expect_on": {"type": "object", "propertyNames": {"enum": backends}, "additionalProperties": expect},
+        "expect_on": {
+            "type": "object",
+            "propertyNames": {"enum": backends},
+            "additionalProperties": {"anyOf": [expect, {"type": "null"}]},  # null takes an inherited one away
+        },
         "catches": {"anyOf": [{"const": "all"}, {"type": "array", "items": fault}]},
         "extends": {"type": "string", "minLength": 1},
         "abstract": {"type": "boolean"},

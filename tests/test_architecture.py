@@ -81,15 +81,20 @@ TABLE = {
     "harness.runner": "backends codec discover forkserver measure model spec worker",
     "harness.environment": "plain | numpy",
     # Judgement: pure, of recorded numbers only.
-    "harness.checks": "model spec units | annotated_types numpy",
+    "harness.checks": "kinds model spec units | annotated_types numpy",
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
     "harness.diverge": "model units | numpy",
     "harness.history": "checks discover environment model plain units | numpy",
+    "harness.change_points": "model | numpy",
+    "harness.changes": "change_points history model units | numpy",
+    # What a training is held to.
+    "harness.baselines": "checks environment model spec",
+    "harness.rebase": "baselines calibrate environment judge model plain runner spec",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
     "harness.matrix": "",
-    "harness.sabotage": "backends checks diagnoses discover environment faults judge matrix model pipeline runner spec store | numpy",
+    "harness.sabotage": "backends baselines checks diagnoses discover environment faults judge matrix model pipeline runner spec store | numpy",
     # Bounds from healthy seeds.
     "harness.adjust": "checks units",
     "harness.proposals": "checks units",
@@ -107,7 +112,7 @@ TABLE = {
     "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # The two that know everything.
-    "harness.pipeline": "discover environment judge model runner spec store",
+    "harness.pipeline": "baselines discover environment judge model runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.

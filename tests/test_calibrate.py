@@ -14,11 +14,13 @@ from tiny import write
 
 from harness.calibrate import SickError, calibrate, propose, prove, with_proposals
 from harness.cases import load_cases
+from harness.checks.matches_baseline import MatchesBaseline
 from harness.cli import main
 from harness.cli.calibrate import name_of
 from harness.discover import plugins
 from harness.documents import read
 from harness.families import complete
+from harness.judge import judge
 from harness.model import Facts, HarnessError, Measurement, Outcome
 from harness.runner import Finished, Runner
 from harness.testing import healthy_facts, healthy_problem, healthy_trace
@@ -343,3 +345,11 @@ def test_a_backend_that_is_not_here_is_left_out(monkeypatch):
     assert (list(done.runs), done.absent) == (["numpy_float64"], {"torch_eager": "torch is not installed"})
     with pytest.raises(HarnessError, match="no backend can run here: not asked for; torch is not installed"):
         calibrate(case, seeds=2, backends=["torch_eager"])
+
+
+def test_what_holds_of_one_seed_only_is_left_out(tmp_path):
+    case = case_of(tmp_path)
+    held = replace(case, expect={"matches_baseline": MatchesBaseline(band=True)}, expect_on={})
+    facts = healthy_facts(answers={})
+    assert judge(held.expect, facts).reason == "missing"
+    prove(held, {"numpy_float64": [facts]})

@@ -265,3 +265,36 @@ def test_first_difference_of_two_runs(key, value, difference):
 def test_first_of_several_differences_is_named():
     assert same_kind(RUN, {**RUN, "torch": "3.0", "device": "cuda:0"}) == "device: cpu and cuda:0"
     assert same_kind({}, {}) == ""
+
+
+def test_cpus_of_one_name_are_told_apart_by_what_they_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "PROC", tmp_path)
+    found = set()
+    for flags in ("sse avx2", "sse avx2 avx512f", "sse avx2"):
+        (tmp_path / "cpuinfo").write_text(
+            f"model name : EPYC\ncpu family : 25\nflags : {flags}\nbogomips : 1\n" * 2
+        )
+        found.add(environment._cpu_features())
+    assert len(found) == 2
+    (tmp_path / "cpuinfo").unlink()
+    assert environment._cpu_features() is None
+
+
+def test_variables_that_choose_kernels_are_part_of_the_machine(monkeypatch):
+    monkeypatch.setattr(environment, "canary", lambda: 1.0)
+    for name in environment.CHOOSERS:
+        monkeypatch.delenv(name, raising=False)
+    assert environment._machine.__wrapped__()["kernels"] is None
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert environment._machine.__wrapped__()["kernels"] == "ATEN_CPU_CAPABILITY=default MKL_CBWR=AVX2"
+
+
+def test_uncommitted_paths_are_listed_from_the_root(repository):
+    assert environment.uncommitted(repository) == ()
+    (repository / "below").mkdir()
+    (repository / "below" / "new").write_text("")
+    (repository / "file").write_text("2")
+    (repository / "out").mkdir()
+    (repository / "out" / "ignored").write_text("")
+    assert set(environment.uncommitted(repository / "below")) == {"file", "below/new"}

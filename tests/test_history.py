@@ -50,6 +50,7 @@ def test_losses_without_steps_and_from_zero():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("parameters", 12416),
         ("first_loss", 3.5),
         ("final_loss", 2.0),
         ("loss_drop", 1.5 / 3.5),
@@ -79,9 +80,8 @@ def test_metrics_of_a_light_run_come_from_its_columns():
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_every_metric_knows_a_direction_and_is_empty_for_a_crash(metric):
-    assert metric.better == {"throughput": "higher", "loss_drop": "higher", "first_loss": "none"}.get(
-        metric.name, "lower"
-    )
+    others = {"throughput": "higher", "loss_drop": "higher", "first_loss": "none", "parameters": "none"}
+    assert metric.better == others.get(metric.name, "lower")
     assert metric.about
     assert metric.read(crashed(1)) is None
 

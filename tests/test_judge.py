@@ -19,6 +19,7 @@ from harness.checks.initial_loss import InitialLoss
 from harness.checks.learning_rate import LearningRate
 from harness.checks.loss_at import Between, LossAt
 from harness.checks.loss_drop import LossDrop
+from harness.checks.matches_baseline import Band, MatchesBaseline
 from harness.checks.matches_reference import MatchesReference
 from harness.checks.memory_growth import MemoryGrowth
 from harness.checks.parameters import Parameters
@@ -48,6 +49,7 @@ EVERY_CHECK = {
         LearningRate(follows="schedule", tolerance=1e300),
         LossAt(steps={0: Between(at_most=1e300)}),
         LossDrop(at_least=-1e300),
+        MatchesBaseline(band=Band(relative=1e300, mean=1e300)),
         MatchesReference(loss=1.0, gradients=1.0),
         MemoryGrowth(at_most=2**62),
         Parameters(count=12_416),

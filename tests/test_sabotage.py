@@ -9,6 +9,7 @@ from nights import History
 
 import reports
 from harness.cases import load_cases
+from harness.checks.matches_baseline import MatchesBaseline
 from harness.cli import main
 from harness.matrix import Cell, Effect, Matrix, shares, unmet
 from harness.model import Diagnosis, Facts, Outcome
@@ -169,3 +170,16 @@ def test_what_was_not_recorded_cannot_be_spoiled(minimal):
     facts = replace(facts, trace=replace(facts.trace, absent=("memory",)))
     (found,) = trace_cells(Task(case=minimal, backend="numpy_float64"), facts, ["trace_memory_up"], [])
     assert (found.effect, found.message) == (Effect.NOT_APPLICABLE, "memory: not among what was recorded")
+
+
+@pytest.mark.parametrize(
+    "fault", ["trace_one_percent", "trace_one_signed", "trace_frozen", "trace_cut_short"]
+)
+def test_a_baseline_alone_notices_what_happens_to_the_losses(minimal, fault):
+    held = replace(minimal, expect={"matches_baseline": MatchesBaseline(band=True)}, expect_on={})
+    healthy = healthy_facts()
+    answer = healthy.answers["recorded"]
+    elsewhere = replace(answer, facts={**answer.facts, "bitwise": False})
+    facts = replace(healthy, answers={**healthy.answers, "recorded": elsewhere})
+    (found,) = trace_cells(Task(case=held, backend="numpy_float64"), facts, [fault], [])
+    assert (found.effect, "matches_baseline" in found.checks) == (Effect.CAUGHT, True)

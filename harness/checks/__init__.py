@@ -41,10 +41,12 @@ class Check:
     """Base of all checks. Pure: facts in, verdicts out; no clock, no file, no framework.
 
     entire: the field that takes the whole YAML value, for a check that is written `key: value` instead of
-    `key: {field: value}`. probes: names of the probes whose answers it reads.
+    `key: {field: value}`. probes: names of the probes whose answers it reads. pinned: whether it holds of the
+    case's own seed only.
     """
 
     entire: ClassVar[str] = ""
+    pinned: ClassVar[bool] = False
     probes: ClassVar[tuple[str, ...]] = ()
 
     @property

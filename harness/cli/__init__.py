@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import calibrate, diverge, doctor, history, lint, list_, report, run, sabotage, schema
+from harness.cli import (
+    calibrate,
+    diverge,
+    doctor,
+    history,
+    lint,
+    list_,
+    rebase,
+    report,
+    run,
+    sabotage,
+    schema,
+)
 
 WRONG_INPUT, BROKE, INTERRUPTED, NO_READER = 2, 3, 130, 141
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -36,6 +48,7 @@ for name, command in (
     ("doctor", doctor.doctor),
     ("sabotage", sabotage.sabotage),
     ("calibrate", calibrate.calibrate),
+    ("rebase", rebase.rebase),
     ("diverge", diverge.diverge),
     ("report", report.report),
     ("history", history.history),

@@ -38,7 +38,7 @@ def calibrate(  # noqa: PLR0913, PLR0917 - options of a command
 
     say = speaker(json_file)
     found, before = find_case(case)
-    _refuse_other_backends(found, backend or [])
+    refuse_other_backends(found, backend or [])
     if write:
         refuse_variant(found)
     total = seeds * len(backends_here(found, backend or [])[0])
@@ -76,7 +76,12 @@ def find_case(word: str) -> "tuple[Case, bytes]":
     return by_name[path.name], by_name[path.name].path.read_bytes()
 
 
-def _refuse_other_backends(case: "Case", names: list[str]) -> None:
+def refuse_other_backends(case: "Case", names: list[str]) -> None:
+    """Only backends of the case can be chosen.
+
+    Raises:
+        HarnessError: it does not run on one of them; names the nearest.
+    """
     from harness.discover import suggest  # noqa: PLC0415 - heavy
     from harness.model import HarnessError  # noqa: PLC0415 - heavy
 

@@ -1,6 +1,7 @@
 """`harness history`: what was recorded, newest last."""
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from harness.cli._options import DEFAULT_STORE, JsonFile, Store, speaker, write_json
 
 if TYPE_CHECKING:
+    from harness.changes import Change
     from harness.history import HistoryLine
     from harness.store import Store as RunStore
 
@@ -19,20 +21,32 @@ def history(
     store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
 ) -> int:
-    """Show recorded runs: when, commit, status, and the figures that matter."""
+    """Show recorded runs with the figures that matter, and since when a figure is another."""
+    from harness.changes import changes  # noqa: PLC0415 - heavy
     from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
     from harness.history import history_lines  # noqa: PLC0415 - heavy
+    from harness.plain import strict  # noqa: PLC0415 - heavy
     from harness.store import open_store  # noqa: PLC0415 - heavy
 
     say = speaker(json_file)
     with open_store(store, create=False) as recorded:
-        runs = recorded.runs(case=case, backend=backend, limit=limit)
+        every = recorded.runs(case=case, backend=backend)
+        runs = every[-limit:]
         if not runs:
             _refuse_unknown(recorded, case, backend)
             say(f"no runs in {recorded.where}")
     for line in history_lines(runs):
         say(_words(line))
-    write_json(json_file, runs_to_json(runs))
+    found = changes(every)
+    for change in found[-limit:]:
+        say(_change_words(change))
+    write_json(
+        json_file,
+        {
+            **runs_to_json(runs),
+            "changes": [strict({**asdict(change), "share": change.share}) for change in found],
+        },
+    )
     return 0
 
 
@@ -62,10 +76,26 @@ def _words(line: "HistoryLine") -> str:
     from harness.history import METRICS  # noqa: PLC0415 - heavy
     from harness.units import show  # noqa: PLC0415 - heavy
 
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.when))
+    when = _when(line.when)
     commit = f"{(line.commit or '-')[:9]}{'+' if line.dirty else ''}"
     figures = "  ".join(f"{name} {show(value, METRICS[name].unit)}" for name, value in line.values.items())
     changed = f"  (not comparable with the run before: {line.changed})" if line.changed else ""
     tail = line.reason and f"  {line.reason}: {line.message}"
     who = f"{line.status:<5}  {line.case} [{line.backend}]"
     return f"{line.run[:11]}  {when}  {commit:<10}  {who}  {figures}{tail}{changed}"
+
+
+def _change_words(change: "Change") -> str:
+    from harness.units import show  # noqa: PLC0415 - heavy
+
+    levels = f"{show(change.before, change.unit)} to {show(change.after, change.unit)}"
+    sign = "+" if change.share > 0 else ""
+    what = f"{change.metric} {levels} ({sign}{show(change.share, '%')})"
+    since = f"since {(change.commit or '-')[:9]} of {_when(change.when)}, run {change.run[:11]}"
+    why = f"environment: {change.environment}" if change.environment else "code"
+    state = f"healed in run {change.healed[:11]}" if change.healed else "stands"
+    return f"{change.kind}  {change.case} [{change.backend}]  {what}  {since}  {why}  {state}"
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -75,7 +75,11 @@ def healthy_facts(trace: Trace | None = None, **changes: Any) -> Facts:
         parameters=PARAMETERS,
         trace=trace,
         measurements={each.name: each for each in MEASUREMENTS},
-        answers={"repeat": Answer(facts=REPEAT), "reference": Answer(facts=_reference(trace))},
+        answers={
+            "repeat": Answer(facts=REPEAT),
+            "reference": Answer(facts=_reference(trace)),
+            "recorded": Answer(facts=recorded(trace)),
+        },
         environment={"device": "cpu", "threads": 1, "dtype": "float32"},
     )
     return replace(facts, **changes)
@@ -96,6 +100,23 @@ MEASUREMENTS = (
     Measurement(name="memory.shared_gradient", value=4.0 * 27 * 32, unit="B"),
 )
 REPEAT = {"weights_equal": True}
+
+
+def recorded(trace: Trace, held_out_loss: float = 2.5) -> dict[str, Any]:
+    """What a baseline of this very training holds."""
+    return {
+        "reason": "",
+        "message": "",
+        "rebase": "harness rebase healthy --backend torch_eager --because ...",
+        "commit": "c0ffee",
+        "bitwise": True,
+        "losses": trace.loss.tolist(),
+        "metrics": {"held_out_loss": held_out_loss},
+        "weight_norms": dict(zip(trace.tensors, trace.weight_norm[-1].tolist(), strict=True))
+        if trace.steps
+        else {},
+        "digest": trace.digests[-1] if trace.digests else "",
+    }
 
 
 def _reference(trace: Trace) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from harness.spec import (
     MarkovData,
     Schedule,
 )
-from harness.testing.healthy import healthy_facts
+from harness.testing.healthy import healthy_facts, recorded
 from harness.trainer import Trainer
 
 MODEL = DecoderModel(decoder=Decoder(vocab=11, width=16, layers=1, heads=2, hidden=24))
@@ -116,7 +116,10 @@ def sample_facts(backend: str = "torch_eager") -> Facts:
             problem=context.problem.facts,
             parameters=context.problem.facts.parameters,
             trace=context.trace,
-            answers={name: _answer(probe(), context) for name, probe in working("probes").items()},
+            answers={
+                **{name: _answer(probe(), context) for name, probe in working("probes").items()},
+                "recorded": Answer(facts=recorded(context.trace)),
+            },
         )
 
 
