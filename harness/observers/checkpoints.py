@@ -44,6 +44,7 @@ class Checkpoints(Observer):
                 {
                     "model": type(module).__name__, "where": place(), "tensors": own, "missing": len(missing),
                     "unexpected": len(unexpected), "given": len(state), "step": hub.step,
+                    "aliased": _aliased(module, state),
                     "first_missing": missing[:1], "first_unexpected": unexpected[:1],
                 }
             )  # fmt: skip
@@ -66,3 +67,9 @@ def _optimizer_states(value: Any, depth: int = 0) -> list[Any]:
     if "param_groups" in value and "state" in value:
         return [value] if value["state"] else []
     return [found for each in value.values() for found in _optimizer_states(each, depth + 1)]
+
+
+def _aliased(module: Any, state: Any) -> int:
+    """Tensors of the state that are the module's own memory: to load them changes nothing."""
+    own = {name: value.data_ptr() for name, value in module.state_dict().items() if value.numel()}
+    return sum(getattr(state.get(name), "data_ptr", int)() == address for name, address in own.items())

@@ -1,5 +1,6 @@
 """In which order gradients are cleared, computed, clipped and used, and whether updates last."""
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,11 @@ from typing import Any
 from harness.observers import Observer
 from harness.watching.events import Loss
 
+LARGE_JUMP = 0.7
+"""Of the size of the weights: farther than averages, constraints and pruning move them."""
+MOST_STATES = 10_000
+KEPT = 10
+"""The latest losses may still be in use."""
 CLOSELY = 200
 """Steps of a training that are looked at closely; a habit shows in fewer."""
 
@@ -23,6 +29,8 @@ class _Story:
     thrown_away: int = 0
     undivided: int = 0
     undone: int = 0
+    thrown_over: int = 0
+    states: set[tuple[float, ...]] = field(default_factory=set)
     moved_between: int = 0
     clipped: int = 0
     clipped_scaled: int = 0
@@ -35,7 +43,6 @@ class _Story:
     bare: int = 0
     after_step: bool = False
     unscaled: bool = False
-    start: Any = None
     end: Any = None
 
 
@@ -47,6 +54,7 @@ class Cycle(Observer):
         self.stories: dict[int, _Story] = {}
         self.backwards = self.leaves = self.input_gradients = 0
         self.loss_results: list[int] = []
+        self.roots: list[weakref.ref[Any]] = []
         self.late = False
         self.other_step = False
 
@@ -80,6 +88,8 @@ class Cycle(Observer):
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """How large are they now?"""
+        if len(self.roots) < MOST_STATES:
+            self.roots += [weakref.ref(root) for root in roots if root.grad_fn is not None]
         undivided = any(id(root) in self.loss_results for root in roots)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
@@ -130,8 +140,10 @@ class Cycle(Observer):
         now = _fingerprint(training)
         if story.end is not None and now != story.end:
             story.moved_between += 1
-            story.undone += now == story.start and story.end != story.start
-        story.start = now
+            story.undone += now in story.states
+            story.thrown_over += training.jump() > LARGE_JUMP
+        if len(story.states) < MOST_STATES:
+            story.states.add(now)
 
     def stepped(self, hub: Any, optimizer: Any) -> None:
         """The next round begins."""
@@ -152,6 +164,8 @@ class Cycle(Observer):
             "backwards": self.backwards,
             "leaves": self.leaves,
             "input_gradients": self.input_gradients,
+            "kept_losses": sum(root() is not None for root in self.roots[:-KEPT]),
+            "older_losses": len(self.roots[:-KEPT]),
             "trainings": [_told(self.stories.get(number, _Story())) for number in hub.trainings],
         }
 
@@ -163,6 +177,7 @@ def _told(story: _Story) -> dict[str, Any]:
             name: int(getattr(story, name))
             for name in (
                 "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
+                "thrown_over",
                 "moved_between", "clipped", "clipped_scaled", "clipped_late",
             )
         },

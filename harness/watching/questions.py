@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 MOST_PARAMETERS = 50_000_000
-MOST_PARTS = 40
-"""Parts of a model whose gradient is held against central differences."""
+MOST_TENSORS = 40
+"""So many of a model's tensors have their gradient held against central differences."""
 
 
 @dataclass(slots=True)
@@ -286,10 +286,7 @@ def _derivative(twin: Any, call: LastCall) -> dict[str, Any]:
     exact = copy.deepcopy(twin).double().eval()
     args = tuple(_double(each) for each in call.args)
     kwargs = {name: _double(each) for name, each in call.kwargs.items()}
-    parts: dict[str, list[Any]] = {}
-    for name, each in exact.named_parameters():
-        if each.requires_grad:
-            parts.setdefault(".".join(name.split(".")[:-1]) or name, []).append(each)
+    tensors = [(name, each) for name, each in exact.named_parameters() if each.requires_grad]
 
     def loss() -> Any:
         """A smooth function of all outputs, in which none stands for another."""
@@ -301,27 +298,24 @@ def _derivative(twin: Any, call: LastCall) -> dict[str, Any]:
     if float(first) != float(loss()):
         return {}
     first.backward()
-    total = sum(float((p.grad**2).sum()) for each in parts.values() for p in each if p.grad is not None)
-    ratios = {}
-    for name, each in list(parts.items())[:MOST_PARTS]:
-        own = sum(float((p.grad**2).sum()) for p in each if p.grad is not None)
-        if own > 1e-8 * total:
-            ratios[name] = _slope(loss, each, own) / own
+    squares = {name: float((each.grad**2).sum()) for name, each in tensors if each.grad is not None}
+    asked = [(name, each) for name, each in tensors if squares.get(name, 0) > 1e-8 * sum(squares.values())]
+    ratios = {
+        name: _slope(loss, each, squares[name]) / squares[name]
+        for name, each in asked[:: max(1, len(asked) // MOST_TENSORS)]
+    }
     return {"derivative": ratios}
 
 
-def _slope(loss: Callable[[], Any], tensors: list[Any], squares: float) -> float:
-    """How the loss changes along the gradient of these tensors, by central differences."""
-    size = max(float(torch.stack([each.detach().norm() for each in tensors]).norm()), 1e-3)
-    step = 1e-5 * size / squares**0.5
+def _slope(loss: Callable[[], Any], tensor: Any, squares: float) -> float:
+    """How the loss changes along the gradient of a tensor, by central differences."""
+    step = 1e-5 * max(float(tensor.detach().norm()), 1e-3) / squares**0.5
     values = []
     with torch.no_grad():
-        for sign in (1, -2, 1):
-            for each in tensors:
-                if each.grad is not None:
-                    each.add_(each.grad, alpha=sign * step)
-            if sign != 1 or not values:
-                values.append(float(loss()))
+        for sign in (1, -2):
+            tensor.add_(tensor.grad, alpha=sign * step)
+            values.append(float(loss()))
+        tensor.add_(tensor.grad, alpha=step)
     return (values[0] - values[1]) / (2 * step)
 
 

@@ -57,6 +57,7 @@ class Training:
     late: bool = False
     unclipped: Float64 | None = None
     backwards: int = 0
+    last: list[torch.Tensor] = field(default_factory=list)
     _before: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,14 @@ class Training:
         self.idle = np.zeros(len(self.tensors))
         self.absent = np.zeros(len(self.tensors))
         self.places = [_places(parameter) for parameter in self.parameters]
+
+    def jump(self) -> float:
+        """How far the sampled weights lie from where the last update left them, relative to their size."""
+        now = _sample(self.parameters, self.places)
+        pairs = [(new, old[: len(new)]) for new, old in zip(now, self.last, strict=False)]
+        away = sum(float((new - old).square().sum()) for new, old in pairs)
+        size = sum(float(old.square().sum()) for _, old in pairs)
+        return math.sqrt(away / size) if size > 0 else 0.0
 
     def clipping(self) -> None:
         """Gradients are about to be clipped: their norms as they are."""
@@ -87,6 +96,7 @@ class Training:
         if before["late"]:
             before |= self._gradients(before["places"])
         now = _sample(self.parameters, before["places"])
+        self.last = now
         moved = [after - old for after, old in zip(now, before["weights"], strict=True)]
         self._count_idle(moved, before["sampled"], rate)
         columns = self._columns(before, moved)
