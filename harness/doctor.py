@@ -176,7 +176,7 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
 
 def words(examination: Examination) -> list[str]:
     """The report for a terminal, the verdict first."""
-    lines = [f"{examination.script}: {examination.verdict}", ""]
+    lines = [f"{examination.script}: {_headline(examination)}", ""]
     lines += _seen(examination)
     for title, found in (
         ("found", examination.findings),
@@ -190,6 +190,12 @@ def words(examination: Examination) -> list[str]:
     if examination.unasked:
         lines += ["not asked:", *(f"  {each}" for each in examination.unasked)]
     return lines
+
+
+def _headline(examination: Examination) -> str:
+    """The verdict; with findings their number, for they follow."""
+    number = len(examination.findings)
+    return f"sick, {number} finding{'s' * (number > 1)}" if number else examination.verdict
 
 
 def _else(examination: Examination) -> str:
