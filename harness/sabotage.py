@@ -133,8 +133,8 @@ def cell(task: Task, facts: Facts, diagnosticians: Iterable[Diagnostician], seco
         backend=task.backend,
         fault=fault.name,
         area=fault.area,
-        effect=_effect(fault, judgement),
-        naive=naive_gate_fails(facts),
+        effect=_effect(fault, facts, judgement),
+        naive=facts.outcome is Outcome.COMPLETED and naive_gate_fails(facts),
         message=judgement.message,
         checks=failed,
         diagnoses=tuple(diagnosis.name for diagnosis in judgement.diagnoses),
@@ -207,10 +207,11 @@ def _cells(
     return trace_cells(task, finished.facts, faults, diagnosticians) if healthy.status is Status.PASS else []
 
 
-def _effect(fault: Fault, judgement: Judgement) -> Effect:
+def _effect(fault: Fault, facts: Facts, judgement: Judgement) -> Effect:
     if fault.benign:
         return Effect.QUIET if judgement.status is Status.PASS else Effect.FALSE_ALARM
-    if judgement.status is Status.PASS:
+    # A run that never came to its end, on a busy machine say, shows nothing of what the case would notice.
+    if judgement.status is Status.PASS or facts.outcome is not Outcome.COMPLETED:
         return Effect.MISSED
     first = {diagnosis.name for diagnosis in judgement.diagnoses[:NAMED_WITHIN]}
     return Effect.NAMED if first & set(fault.named) else Effect.CAUGHT

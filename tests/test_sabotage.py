@@ -97,6 +97,13 @@ def test_a_benign_variant_must_stay_quiet(minimal):
     assert cell(task, Facts(outcome=Outcome.CRASHED), []).effect is Effect.FALSE_ALARM
 
 
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.CRASHED, Outcome.BROKEN])
+def test_a_run_that_did_not_end_shows_nothing_of_what_the_case_would_notice(minimal, outcome):
+    task = Task(case=minimal, backend="numpy_float64", fault="double_step")
+    found = cell(task, Facts(outcome=outcome), [])
+    assert (found.effect, found.naive) == (Effect.MISSED, False)
+
+
 def test_the_naive_gate_knows_three_things():
     facts = healthy_facts()
     falling = replace(facts.trace, loss=np.linspace(3, 1, facts.trace.steps))
