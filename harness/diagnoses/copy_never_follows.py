@@ -1,6 +1,7 @@
 """A copy of the model that should follow it never changes."""
 
-from harness.diagnoses._program import ProgramDiagnostician, count, entries, steps_of
+from harness.diagnoses._evidence import found
+from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
 
@@ -12,7 +13,11 @@ class CopyNeverFollows(ProgramDiagnostician):
         for model in entries(facts, "copies", "models"):
             if not model.get("alike") or model.get("changed") or not model.get("trained_moved"):
                 continue
-            if not count(model, "quiet") or not model.get("equal_at_first") or steps_of(facts) < 20:
+            if (
+                not count(model, "quiet")
+                or not model.get("equal_at_first")
+                or count(found(facts, "program"), "updates") < 20
+            ):
                 continue
             return self.finding(
                 f"a second {model['model']} began with the trained one's weights, is called"

@@ -7,6 +7,7 @@ from harness.observers import Observer
 from harness.watching.events import Call
 
 CLOSELY = 64
+ENOUGH_IDS = 8
 
 
 class Layers(Observer):
@@ -15,6 +16,7 @@ class Layers(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.embeddings: dict[int, dict[str, Any]] = {}
+        self.tables: dict[int, dict[str, Any]] = {}
         self.normalized = self.alone = 0
 
     def called(self, hub: Any, call: Call) -> None:
@@ -23,6 +25,8 @@ class Layers(Observer):
 
         if not call.args or not torch.is_grad_enabled():
             return
+        if isinstance(call.module, torch.nn.Embedding):
+            self._ids(hub, call.module, call.args[0])
         if isinstance(call.module, torch.nn.Embedding) and call.module.padding_idx is not None:
             self._embedding(hub, call.module, call.args[0])
         elif (
@@ -31,6 +35,16 @@ class Layers(Observer):
         ):
             self.normalized += 1
             self.alone += len(call.args[0]) == 1
+
+    def _ids(self, hub: Any, module: Any, ids: Any) -> None:
+        """How many different ids does a table get? A few are enough to know that it gets more than two."""
+        told = self.tables.setdefault(
+            id(module),
+            {"rows": int(module.num_embeddings), "name": hub.name_of(module.weight), "ids": [], "lookups": 0},
+        )
+        told["lookups"] += int(ids.numel())
+        if len(told["ids"]) < ENOUGH_IDS:
+            told["ids"] = sorted({*told["ids"], *ids.unique().tolist()})[:ENOUGH_IDS]
 
     def _embedding(self, hub: Any, module: Any, ids: Any) -> None:
         told = self.embeddings.setdefault(
@@ -46,10 +60,11 @@ class Layers(Observer):
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By embedding; and how many batches had one sample."""
         del hub
-        if not self.embeddings and not self.normalized:
-            raise NotImplementedError("no embedding with a padding index, no batch normalization")
+        if not self.tables and not self.normalized:
+            raise NotImplementedError("no embedding, no batch normalization")
         return {
-            "embeddings": list(self.embeddings.values()), "normalized": self.normalized, "alone": self.alone,
+            "tables": list(self.tables.values()), "embeddings": list(self.embeddings.values()),
+            "normalized": self.normalized, "alone": self.alone,
         }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from harness.observers import Observer
 
+MOST_PASSES = 50
+
 
 class Loaders(Observer):
     """Counts passes and batches of every `DataLoader`."""
@@ -20,6 +22,8 @@ class Loaders(Observer):
         """One more pass."""
         found = self.loaders.setdefault(id(loader), _described(loader))
         found["passes"] += 1
+        if len(found["orders"]) < MOST_PASSES:
+            found["orders"].append(0)
         found["passes_in_training"] += hub.step > 0
         self.owner[id(iterator)] = id(loader)
         found["keep"] = loader
@@ -32,6 +36,8 @@ class Loaders(Observer):
             return
         found = self.loaders[number]
         found["batches"] += 1
+        if found["orders"] and found["passes"] == len(found["orders"]):
+            found["orders"][-1] = hash((found["orders"][-1], *_row_hashes(batch)))
         if found["iterable"] and found["workers"] > 1 and found["passes"] == 1:
             self.rows.setdefault(number, Counter()).update(_row_hashes(batch))
 
@@ -44,7 +50,11 @@ class Loaders(Observer):
             self.loaders[number]["copies"] = sum(rows.values()) / max(1, len(rows))
         return {
             "loaders": [
-                {key: value for key, value in found.items() if key != "keep"}
+                {
+                    **{key: value for key, value in found.items() if key not in ("keep", "orders")},
+                    "different_orders": len(set(found["orders"])),
+                    "orders": len(found["orders"]),
+                }
                 for found in self.loaders.values()
             ]
         }
@@ -57,9 +67,11 @@ def _described(loader: Any) -> dict[str, Any]:
     except TypeError:
         batches = size = -1
     return {
+        "shuffles": sampler == "RandomSampler" or bool(getattr(loader.sampler, "shuffle", False)),
         "sampler": sampler, "batch_size": int(loader.batch_size or 0), "workers": int(loader.num_workers),
         "iterable": type(getattr(loader, "sampler", None)).__name__ == "_InfiniteConstantSampler",
         "size": size, "length": batches, "passes": 0, "passes_in_training": 0, "batches": 0, "copies": 1.0,
+        "orders": [],
     }  # fmt: skip
 
 

@@ -93,6 +93,10 @@ class Parameters(Observer):
                 for one in hub.trainings.values()
             ],
             "idle_modules": self._never_called(hub),
+            "empty_groups": [
+                [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
+                for number in hub.trainings
+            ],
             "unregistered": self._unregistered(hub),
             "repeated": _repeated(trained),
             "marked_modules": [

@@ -36,13 +36,15 @@ class Rates(Observer):
 
     def _scheduler(self, hub: Any, scheduler: Any, optimizer: Any, began: int) -> dict[str, Any]:
         period = getattr(scheduler, "T_max", None) or getattr(scheduler, "total_steps", None)
-        training = hub.trainings.get(id(optimizer))
+        held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+        # By what it holds: an optimizer may be wrapped in another one, as Accelerate does.
+        acted = [one for one in hub.trainings.values() if held & {id(each) for each in one.parameters}]
         return {
             "kind": type(scheduler).__name__,
             "advanced": int(getattr(scheduler, "last_epoch", 0)) - began,
             "period": int(period) if isinstance(period, int | float) else 0,
-            "updates": training.count if training else 0,
-            "attached": training is not None,
+            "updates": sum(one.count for one in acted),
+            "attached": bool(acted),
         }
 
 

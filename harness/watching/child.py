@@ -150,6 +150,7 @@ def _program(hub: Hub, ending: Ending, seconds: float) -> dict[str, Any]:
         "observing": hub.spent,
         "trainings": [one.name for one in hub.trainings.values()],
         "broken": dict(hub.broken),
+        "updates": hub.updates,
         "threads": threading.active_count(),
     }
 

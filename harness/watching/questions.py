@@ -214,6 +214,28 @@ def _off(moved: Any, axis: int, at: tuple[int, int]) -> float:
     return float(line.max())
 
 
+def _given_answer(twin: Any, call: LastCall) -> dict[str, Any]:
+    """Does another input hold the very targets, each where it is to be predicted, and reach that output?"""
+    if call.target is None or call.target.is_floating_point():
+        return {}
+    before = _output(twin.eval(), call)
+    for number, given in enumerate(call.args):
+        if given is call.inputs or not is_tokens(given) or _same_place(given, call.target) < 0.95:
+            continue
+        rows, column = range(len(given)), given.shape[1] // 2
+        changed = given.clone()
+        changed[:, column] = given.flip(0)[:, column]
+        after = _output(twin, replace(call, args=(*call.args[:number], changed, *call.args[number + 1 :])))
+        moved = _by_token((after - before).abs(), given)
+        if moved is not None and len(rows) > 1:
+            return {"answer_given": float(moved[:, column].max()) / max(float(before.abs().max()), 1e-12)}
+    return {}
+
+
+def _same_place(given: Any, target: Any) -> float:
+    return shifts_of(given, target).get(0, 0.0)
+
+
 def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
     """With a mask beside the inputs: what is marked, or the rest, reaches which outputs of the other side?"""
     inputs = call.inputs
@@ -374,7 +396,8 @@ def _cloned(value: Any) -> Any:
 
 
 QUESTIONS = (
-    _repeats, _rows_alike, _follows_input, _isolated, _positions, _mask_kept, _modes_agree, _dead_units,
+    _repeats, _rows_alike, _follows_input, _isolated, _positions, _given_answer, _mask_kept,
+    _modes_agree, _dead_units,
     _derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""
