@@ -18,7 +18,7 @@ class DataNeverSeen(ProgramDiagnostician):
             if count(one, "passes_in_training")
         ]
         size = max(sizes, default=0.0)
-        if size < 16 or drawn < 3 * size or samples > 0.6 * size:
+        if size < 16 or drawn < 3 * size or samples > 0.1 * size:
             return None
         return self.finding(
             f"of {size:.0f} samples only {samples:.0f} were ever drawn, in {drawn:.0f} draws",

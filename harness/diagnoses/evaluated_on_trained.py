@@ -9,16 +9,17 @@ class EvaluatedOnTrained(ProgramDiagnostician):
     """Compares checksums of samples."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """A part of the evaluated samples but not all: a split that overlaps; all of them may be meant."""
+        """Batches that hold both kinds: a split that overlaps. Whole batches may be meant: accuracy in training."""
         told = found(facts, "batches")
-        evaluated, both, samples = (count(told, key) for key in ("evaluated", "in_both", "samples"))
-        if evaluated < 16 or both < 0.02 * evaluated or samples < 32:
+        batches, mixed, share = (
+            count(told, key) for key in ("evaluated_batches", "mixed_batches", "trained_share")
+        )
+        if not batches or share < 0.02 or count(told, "samples") < 32:
             return None
-        share = both / evaluated
-        partly = share < 0.98
-        smaller = both < 0.8 * samples
         return self.finding(
-            f"{share:.0%} of the {evaluated:.0f} samples that are evaluated were trained on",
-            "Split before anything else, and evaluate on the part that training never sees.",
-            0.8 if partly and both >= 8 else 0.55 if smaller else 0.3,
+            f"{share:.0%} of what the model is evaluated on was trained on"
+            + (f"; {mixed:.0f} of {batches:.0f} batches hold both kinds" if mixed else ""),
+            "Split before anything else (oversampling too), and evaluate on the part that training"
+            " never sees.",
+            0.75 if mixed > 0.5 * batches else 0.4,
         )

@@ -8,6 +8,8 @@ from harness.observers import Observer
 from harness.watching.events import Call, Loss
 
 MOST_SAMPLES = 200_000
+MOST_BATCHES = 400
+LEAST_ROWS = 8
 MOST_BYTES = 8 << 20
 MOST_ROWS = 4096
 """Rows that are kept, with their targets, to look for the answer among the inputs."""
@@ -20,7 +22,9 @@ class Batches(Observer):
         """Nothing was seen yet."""
         self.batches: Counter[int] = Counter()
         self.samples: Counter[int] = Counter()
-        self.evaluated: Counter[int] = Counter()
+        self.evaluated: list[list[int]] = []
+        self.previous: tuple[int, list[int]] = (-1, [])
+        self.redrawn = 0
         self.steps = self.whole = 0
         self.evaluations = 0
         self.view_share = 1.0
@@ -40,16 +44,22 @@ class Batches(Observer):
             return
         if not torch.is_grad_enabled():
             # A teacher or a reference sees what is trained on, and rightly so.
-            if any(call.module is model for model in hub.trained_models()):
-                self._evaluated(call.module, given[0])
+            held = {id(each) for each in hub.latest.parameters} if hub.latest else set()
+            if any(id(each) in held for each in call.module.parameters()):
+                self._evaluated(hub, call.module, given[0])
         elif len(self.samples) < MOST_SAMPLES:
             self._trained(given[0])
 
-    def _evaluated(self, module: Any, values: Any) -> None:
-        if module.training or sum(self.evaluated.values()) > MOST_SAMPLES:
+    def _evaluated(self, hub: Any, module: Any, values: Any) -> None:
+        if module.training or len(self.evaluated) >= MOST_BATCHES:
             return
+        hashes = _hashes(values)
+        self.redrawn += self.previous == (hub.updates, hashes)
+        self.previous = (hub.updates, hashes)
         self.evaluations += 1
-        self.evaluated.update(_hashes(values))
+        # Of whole numbers, rows may be alike by chance.
+        if values.is_floating_point() and len(hashes) >= LEAST_ROWS:
+            self.evaluated.append(hashes)
 
     def _trained(self, values: Any) -> None:
         hashes = _hashes(values)
@@ -82,7 +92,7 @@ class Batches(Observer):
         del hub
         if not self.steps:
             raise NotImplementedError("no model was called with a tensor of samples first")
-        both = set(self.samples) & set(self.evaluated)
+        shares = [sum(each in self.samples for each in rows) / len(rows) for rows in self.evaluated]
         seen = self.samples.values()
         return {
             "steps": self.steps,
@@ -90,8 +100,10 @@ class Batches(Observer):
             "samples": len(self.samples),
             "drawn": sum(seen),
             "evaluations": self.evaluations,
-            "evaluated": len(self.evaluated),
-            "in_both": len(both),
+            "redrawn": self.redrawn,
+            "evaluated_batches": len(shares),
+            "mixed_batches": sum(0.02 < share < 0.98 for share in shares),
+            "trained_share": float(sum(shares) / len(shares)) if shares else 0.0,
             "view_share": self.view_share,
             **self._answers(),
         }

@@ -130,7 +130,7 @@ class Cycle(Observer):
             story.looked += 1
             story.repeated += story.since == 0
             story.dirty += story.since > 0 and not story.clean
-            story.erased += story.since > 0 and _total(training) == 0
+            story.erased += story.since > 0 and story.last_norm > 0 and _total(training) == 0
         if story.since:
             story.backwards.append(story.since)
             del story.backwards[:-CLOSELY]

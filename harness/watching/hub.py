@@ -34,7 +34,7 @@ class Hub:
 
     trainings: by optimizer, in the order of their first step. models: root modules that were called, by
     identity. roots: values of the losses that were backpropagated since the last update of any optimizer.
-    spent: seconds that observation took.
+    latest: the training whose optimizer stepped last. spent: seconds that observation took.
     """
 
     def __init__(self, observers: Mapping[str, "Observer"], *, steps: int = 0, deadline: float = 0.0) -> None:
@@ -45,6 +45,7 @@ class Hub:
         self.models: dict[int, torch.nn.Module] = {}
         self.roots: list[float] = []
         self.scale = 1.0
+        self.latest: Training | None = None
         self.broken: dict[str, str] = {}
         self.stopped = ""
         self.spent = 0.0
