@@ -9,7 +9,7 @@ class EvaluatedOnTrained(ProgramDiagnostician):
     """Compares checksums of samples."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """Batches that hold both kinds: a split that overlaps. Whole batches may be meant: accuracy in training."""
+        """Batches that hold both kinds: a split that overlaps. Whole ones may be meant."""
         told = found(facts, "batches")
         batches, mixed, share = (
             count(told, key) for key in ("evaluated_batches", "mixed_batches", "trained_share")
