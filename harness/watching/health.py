@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from harness.discover import suggest, working
 from harness.documents import parse
 from harness.draft import checks_of
 from harness.judge import GUESS, diagnose, judge
-from harness.model import BrokenError, Diagnosis, Facts, HarnessError, Status, Trace, Verdict
+from harness.model import BrokenError, Diagnosis, Facts, HarnessError, Status, Verdict
 from harness.watching.changes import Changes
 from harness.watching.child import Ending, facts_of
 from harness.watching.hooks import install
@@ -28,8 +27,6 @@ from harness.watching.keeper import Keeper
 
 NOTHING = "nothing was trained: no optimizer made a step inside the block"
 NEEDS_CASE = "asks trainings that are made anew, and a block runs once; expected a check of what it shows"
-MOST_NAMES = 6
-"""Tensors that a message lists."""
 
 
 class UnhealthyError(AssertionError):
@@ -100,7 +97,7 @@ class TrainingHealth:
         watch.facts = tuple(facts)
         watch.findings = _findings(facts)
         if facts[0].trace is not None:
-            watch.verdicts = (*judge(self.checks, facts[0]).verdicts, *_idle(self.checks, facts[0].trace))
+            watch.verdicts = judge(self.checks, facts[0]).verdicts
         failed, unjudged = (_lines(watch.verdicts, status) for status in (Status.FAIL, Status.ERROR))
         sick = list(self._sick(watch.findings))
         if failed or sick:
@@ -175,16 +172,6 @@ def _findings(facts: Iterable[Facts]) -> tuple[Diagnosis, ...]:
         (each.name, each.cause): each for one in facts for each in diagnose(ours, one) if each.weight > 0
     }
     return tuple(sorted(found.values(), key=lambda each: (-each.weight, each.name)))
-
-
-def _idle(checks: Mapping[str, Check], trace: Trace) -> Iterator[Verdict]:
-    """Patterns that match no tensor: nothing was looked at."""
-    known = ", ".join(trace.tensors[:MOST_NAMES]) + ", ..." * (len(trace.tensors) > MOST_NAMES)
-    for name, check in checks.items():
-        for pattern in check.patterns:
-            if not any(fnmatchcase(tensor, pattern) for tensor in trace.tensors):
-                text = f"'{pattern}' matches no tensor; the training has {known}"
-                yield Verdict(check=name, status=Status.ERROR, reason="missing", message=text)
 
 
 def _lines(verdicts: Iterable[Verdict], status: Status) -> list[str]:
