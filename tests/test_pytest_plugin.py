@@ -364,7 +364,7 @@ def everything():
         if name.partition('.')[0] in ('torch', '__main__', 'test_it') and isinstance(each, types.ModuleType):
             for key, value in vars(each).items():
                 found[name, key] = value
-                if isinstance(value, type) and value.__module__.startswith('torch'):
+                if issubclass(type(value), type) and value.__module__.startswith('torch'):
                     found |= {(name, key, own): inner for own, inner in vars(value).items()}
     hooks = [
         {key: list(value) for key, value in vars(owner).items() if key.startswith('_global') and hasattr(value, 'keys')}

@@ -289,6 +289,31 @@ def test_the_night_that_is_shown_is_of_the_shipped_cases():
     assert lines[-1] == "report: out/site/index.html"
 
 
+# Tests of pytest and what they print.
+
+
+def appear_in_order(shown, lines):
+    """Whether lines, numbers left open, are among others in their order; `...` stands for any."""
+    rest = iter([pattern(line.rstrip()) for line in lines])
+    return all(pattern(line) in rest for line in shown if line != "...")
+
+
+@pytest.mark.parametrize("arguments", list(blocks(README, "pytest")))
+def test_what_pytest_is_shown_to_print_comes(tmp_path, arguments):
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "first.yaml").write_text(blocks(README, "case")["first.yaml"])
+    for name, text in blocks(README, "test").items():
+        (tmp_path / name).write_text(text)
+    # By its module, and not by the entry point: which of the two is there depends on the installation.
+    options = ["-p", "harness.pytest_plugin", "-p", "no:harness", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *arguments.split()],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    shown = blocks(README, "pytest")[arguments].splitlines()
+    assert appear_in_order(shown, done.stdout.splitlines()), done.stdout + done.stderr
+
+
 # The examples of CONTRIBUTING: files of a copy of the tree.
 
 
