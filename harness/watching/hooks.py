@@ -120,6 +120,8 @@ def _modules(hub: Hub, changes: Changes) -> None:
     changes.callback(modules.register_module_forward_pre_hook(calling).remove)
     handle = modules.register_module_forward_hook(called, with_kwargs=True, always_call=True)
     changes.callback(handle.remove)
+    # What torch itself leaves behind when such a hook is removed.
+    changes.callback(modules._global_forward_hooks_with_kwargs.pop, handle.id, None)
 
 
 def _losses(hub: Hub, changes: Changes) -> None:
