@@ -190,6 +190,12 @@ class Draft:
         return {key: plain(node) for key, node in self.root.mapping.items() if key in KEYS[:-3]}
 
 
+def checks_of(node: Node, key: str) -> tuple[Mapping[str, Check], list[Mistake]]:
+    """The checks of a mapping that stands in no case file, and what is wrong with it."""
+    draft = Draft(path=node.place.path, root=node)
+    return draft._checks(node, key), draft.mistakes  # noqa: SLF001 - a part of its own module
+
+
 def _what_else(node: Node) -> str:
     return "" if node.value == {} else f", got {got(plain(node))}"
 

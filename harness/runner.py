@@ -79,6 +79,8 @@ class Runner:
     cache: Path | None = None
     _running: dict[int, _Running] = field(default_factory=dict)
     _number: int = 0
+    _asked: deque[Task] = field(default_factory=deque)
+    _server: Generator[Finished] | None = None
 
     def run(self, tasks: Sequence[Task]) -> Generator[Finished]:
         """Each task's end, as it comes. Closing the iterator early kills what still runs."""
@@ -87,11 +89,34 @@ class Runner:
         while waiting or self._running:
             yield from self._with_one_server(waiting)
 
-    def _with_one_server(self, waiting: deque[Task]) -> Iterator[Finished]:
+    def ask(self, task: Task, likely: Sequence[Task] = ()) -> Finished:
+        """One task, now; its server stays for the next one, until `close`.
+
+        likely: tasks that may follow. What they need is imported before the server's first fork.
+        """
+        for _, why, outcome in _pop_impossible(deque([task])):
+            return _without_running(task, why, outcome)
+        self._asked.append(task)
+        finished = next(self._server, None) if self._server else None
+        if finished is None:
+            self._running.clear()  # what ended the last server ended its jobs
+            self._server = self._with_one_server(self._asked, likely)
+            finished = next(self._server)
+        return finished
+
+    def close(self) -> None:
+        """End the server that `ask` left, and what it runs."""
+        if self._server:
+            self._server.close()
+
+    def _with_one_server(self, waiting: deque[Task], likely: Sequence[Task] = ()) -> Generator[Finished]:
         memory = int(free_memory() * SHARE_OF_FREE_MEMORY / max(self.workers, 1))
         with (
             tempfile.TemporaryDirectory(prefix="harness-") as scratch,
-            ForkServer(preload_for(waiting), environment=ENVIRONMENT) as server,
+            ForkServer(
+                preload_for([*waiting, *(task for task in likely if impossible(task) is None)]),
+                environment=ENVIRONMENT,
+            ) as server,
         ):
             try:
                 while waiting or self._running:

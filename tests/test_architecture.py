@@ -75,6 +75,10 @@ TABLE = {
     "harness.worker": (
         "backends codec discover faults measure model passes probes problem spec trainer | numpy threadpoolctl"
     ),
+    # Programs under observation, in a process of their own or in a block.
+    "harness.observers": "watching | numpy torch",
+    "harness.watching": "codec discover measure model observers | numpy torch",
+    "harness.watching.health": "checks diagnoses discover documents draft judge model | numpy torch",
     # Isolation.
     "harness.processes": " | psutil",
     "harness.forkserver": "measure model processes",
@@ -111,6 +115,11 @@ TABLE = {
     # Pages: of what is recorded, whoever recorded it.
     "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
+    # What pytest loads, and what only case files need.
+    "harness.pytest_plugin": "pytest_cases watching | pytest",
+    "harness.pytest_cases": (
+        "cases cli documents environment model pipeline pytest_plugin runner store | pytest"
+    ),
     # The two that know everything.
     "harness.pipeline": "baselines discover environment judge model runner spec store",
     "harness.cli": "harness reports | rich typer",
@@ -245,7 +254,10 @@ def test_model_reaches_nothing_of_ours():
     assert not [name for name in reached("harness.model", lazy=True) if is_ours(name)]
 
 
-@pytest.mark.parametrize("name", ["harness.cli", "harness.forkserver", "harness.discover", "harness.cases"])
+@pytest.mark.parametrize(
+    "name",
+    ["harness.cli", "harness.forkserver", "harness.discover", "harness.cases", "harness.pytest_plugin"],
+)
 def test_what_must_start_quickly_imports_nothing_heavy(name):
     heavy = {found.split(".")[0] for found in reached(name, lazy=False)} & HEAVY
     assert not heavy, f"importing {name} leads to {heavy}"

@@ -289,6 +289,63 @@ def test_the_night_that_is_shown_is_of_the_shipped_cases():
     assert lines[-1] == "report: out/site/index.html"
 
 
+# Programs of other languages and frameworks.
+
+
+@pytest.mark.parametrize("name", list(blocks(README, "program")))
+def test_the_programs_that_are_shown_do_what_is_shown(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    case, _, change = name.partition(", ")
+    old, _, new = change.partition(" -> ")
+    program = "train.c" if case == "engine.yaml" else "finetune.py"
+    text = blocks(README, "file")[program]
+    assert text.count(old) == 1 or not change
+    Path(program).write_text(text.replace(old, new) if change else text)
+    Path(case).write_text(blocks(README, "case")[case])
+    _made_ready(program)
+    assert main(["run", case]) == (1 if change else 0)
+    shown = blocks(README, "program")[name].splitlines()
+    said = capsys.readouterr().out
+    assert appear_in_order(shown, said.splitlines()), said
+
+
+def _made_ready(program):
+    """Compiled, or able to be imported; else there is nothing to see here."""
+    if program == "finetune.py":
+        pytest.importorskip("transformers")
+        pytest.importorskip("accelerate")
+    elif shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    else:
+        subprocess.run(["cc", "-O2", "-o", "train", program, "-lm"], check=True)
+
+
+# Tests of pytest and what they print.
+
+
+def appear_in_order(shown, lines):
+    """Whether lines, numbers left open, are among others in their order; `...` stands for any."""
+    rest = iter([pattern(line.rstrip()) for line in lines])
+    return all(pattern(line) in rest for line in shown if line != "...")
+
+
+@pytest.mark.parametrize("arguments", list(blocks(README, "pytest")))
+def test_what_pytest_is_shown_to_print_comes(tmp_path, arguments):
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "first.yaml").write_text(blocks(README, "case")["first.yaml"])
+    for name, text in blocks(README, "test").items():
+        (tmp_path / name).write_text(text)
+    # By its module, and not by the entry point: which of the two is there depends on the installation.
+    options = ["-p", "harness.pytest_plugin", "-p", "no:harness", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *arguments.split()],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    shown = blocks(README, "pytest")[arguments].splitlines()
+    assert appear_in_order(shown, done.stdout.splitlines()), done.stdout + done.stderr
+
+
 # The examples of CONTRIBUTING: files of a copy of the tree.
 
 

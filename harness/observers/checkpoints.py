@@ -14,20 +14,20 @@ class Checkpoints(Observer):
         """Nothing was seen yet."""
         self.loads: list[dict[str, Any]] = []
         self.saves = 0
-        self.waiting: dict[int, int] = {}
+        self.waiting: dict[int, tuple[str, int]] = {}
         self.resumed: list[int] = []
         self.kept: list[Any] = []
 
     def loaded(self, hub: Any, value: Any) -> None:
-        """A file was read: does it hold an optimizer's state?"""
-        for state in _optimizer_states(value):
-            self.waiting[id(state)] = hub.updates
+        """A file was read: does it hold the state of an optimizer or a scheduler?"""
+        for state in _training_states(value):
+            self.waiting[id(state)] = ("scheduler" if "last_epoch" in state else "optimizer", hub.updates)
             self.resumed.append(id(state))
             self.kept.append(state)  # so that no other object takes its identity
 
-    def optimizer_loaded(self, hub: Any, optimizer: Any, state: Any) -> None:
-        """The state is used."""
-        del hub, optimizer
+    def state_used(self, hub: Any, owner: Any, state: Any) -> None:
+        """The state is given to an optimizer or a scheduler."""
+        del hub, owner
         self.waiting.pop(id(state), None)
 
     def saved(self, hub: Any, value: Any) -> None:
@@ -56,17 +56,20 @@ class Checkpoints(Observer):
         return {
             "saves": self.saves,
             "loads": self.loads,
-            "unused_states": [hub.updates - at for at in self.waiting.values()],
+            "unused_states": [hub.updates - at for _, at in self.waiting.values()],
+            "unused_kinds": [kind for kind, _ in self.waiting.values()],,
         }
 
 
-def _optimizer_states(value: Any, depth: int = 0) -> list[Any]:
-    """State dictionaries of optimizers within what was read."""
+def _training_states(value: Any, depth: int = 0) -> list[Any]:
+    """State dictionaries of optimizers and schedulers within what was read."""
     if not isinstance(value, Mapping) or depth > 3:
         return []
+    if "last_epoch" in value and "_step_count" in value:
+        return [value]
     if "param_groups" in value and "state" in value:
         return [value] if value["state"] else []
-    return [found for each in value.values() for found in _optimizer_states(each, depth + 1)]
+    return [found for each in value.values() for found in _training_states(each, depth + 1)]
 
 
 def _aliased(module: Any, state: Any) -> int:

@@ -105,13 +105,17 @@ def _leave(hub: Hub, folder: Path, ending: Ending, seconds: float, *, asked: boo
         return
     hub.busy = True
     try:
-        for number, facts in enumerate(_facts(hub, ending, seconds, asked=asked)):
+        for number, facts in enumerate(facts_of(hub, ending, seconds, asked=asked)):
             write_facts(folder / f"facts.{number}", facts)
     finally:
         hub.busy = False
 
 
-def _facts(hub: Hub, ending: Ending, seconds: float, *, asked: bool) -> list[Facts]:
+def facts_of(hub: Hub, ending: Ending, seconds: float, *, asked: bool) -> list[Facts]:
+    """What observers saw, for every training, the largest first; one without a trace where there was none.
+
+    asked: also put questions to copies of the models.
+    """
     answers = _answers(hub, asked=asked)
     answers["program"] = Answer(facts=_program(hub, ending, seconds))
     numbers = sorted(

@@ -2,12 +2,15 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch.nn.modules import module as modules
 from torch.optim import optimizer as optimizers
 
+from harness.model import HarnessError
+from harness.watching.changes import Changes
 from harness.watching.events import Call, Loss
 from harness.watching.hub import Hub
 
@@ -17,23 +20,25 @@ LOSSES = (
 )  # fmt: skip
 
 
-def install(hub: Hub) -> None:
-    """Hook everything; for the rest of this process."""
-    _optimizers(hub)
-    _backward(hub)
-    _modules(hub)
-    _losses(hub)
-    _clipping(hub)
-    _scaling(hub)
-    _schedulers(hub)
-    _loaders(hub)
-    _checkpoints(hub)
-    _dropout(hub)
-    _differences(hub)
-    _softmax(hub)
+def install(hub: Hub) -> Changes:
+    """Hook everything, for the rest of this process or until what is returned is closed.
+
+    Raises:
+        HarnessError: this process is under observation already.
+    """
+    if isinstance(getattr(torch.autograd.backward, "hub", None), Hub):
+        raise HarnessError("this process is under observation already; end one before another begins")
+    changes = Changes()
+    try:
+        for hook in HOOKS:
+            hook(hub, changes)
+    except BaseException:
+        changes.close()
+        raise
+    return changes
 
 
-def _after(owner: Any, name: str, tell: Callable[..., None]) -> None:
+def _after(changes: Changes, owner: Any, name: str, tell: Callable[..., None]) -> None:
     """Wrap a function or method: `tell(result, *args, **kwargs)` once it has returned."""
     original = getattr(owner, name)
 
@@ -41,43 +46,52 @@ def _after(owner: Any, name: str, tell: Callable[..., None]) -> None:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         if not torch.compiler.is_compiling():
-            tell(result, *args, **kwargs)
+            _told(tell, result, *args, **kwargs)
         return result
 
-    setattr(owner, name, wrapper)
+    changes.put(owner, name, wrapper)
 
 
-def _before(owner: Any, name: str, tell: Callable[..., None]) -> None:
+def _told(tell: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """A call that is written in a way we do not know must not break in our hands."""
+    with suppress(Exception):
+        tell(*args, **kwargs)
+
+
+def _before(changes: Changes, owner: Any, name: str, tell: Callable[..., None]) -> None:
     """Wrap a function or method: `tell(*args, **kwargs)` before it is called."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_compiling():
-            tell(*args, **kwargs)
+            _told(tell, *args, **kwargs)
         return original(*args, **kwargs)
 
-    setattr(owner, name, wrapper)
+    changes.put(owner, name, wrapper)
 
 
-def _optimizers(hub: Hub) -> None:
+def _optimizers(hub: Hub, changes: Changes) -> None:
     _after(
-        torch.optim.Optimizer, "__init__", lambda _, optimizer, *a, **k: hub.tell("optimizer_made", optimizer)
+        changes,
+        torch.optim.Optimizer,
+        "__init__",
+        lambda _, optimizer, *_a, **_k: hub.tell("optimizer_made", optimizer),
     )
 
     def stepping(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         late = any(callable(value) for value in (*args[1:], *kwargs.values()))
         hub.tell("stepping", optimizer, late)
 
-    def stepped(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    def stepped(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
         hub.tell("stepped", optimizer)
         hub.check_limits()
 
-    optimizers.register_optimizer_step_pre_hook(stepping)  # type: ignore[no-untyped-call]
-    optimizers.register_optimizer_step_post_hook(stepped)  # type: ignore[no-untyped-call]
+    changes.callback(optimizers.register_optimizer_step_pre_hook(stepping).remove)
+    changes.callback(optimizers.register_optimizer_step_post_hook(stepped).remove)
 
 
-def _backward(hub: Hub) -> None:
+def _backward(hub: Hub, changes: Changes) -> None:
     original = torch.autograd.backward
 
     @functools.wraps(original)
@@ -87,10 +101,11 @@ def _backward(hub: Hub) -> None:
         original(tensors, *args, **kwargs)
         hub.tell("backward_ended", roots)
 
-    torch.autograd.backward = backward  # type: ignore[assignment]
+    backward.hub = hub  # type: ignore[attr-defined]
+    changes.put(torch.autograd, "backward", backward)
 
 
-def _modules(hub: Hub) -> None:
+def _modules(hub: Hub, changes: Changes) -> None:
     """Calls of modules with their depth. One without parameters around all others, as a loss, is none."""
     stack: list[int] = []
 
@@ -110,21 +125,24 @@ def _modules(hub: Hub) -> None:
         if output is not None:
             hub.tell("called", Call(module, args, kwargs, output, len(stack)))
 
-    modules.register_module_forward_pre_hook(calling)  # type: ignore[arg-type]
-    modules.register_module_forward_hook(called, with_kwargs=True, always_call=True)  # type: ignore[arg-type]
+    changes.callback(modules.register_module_forward_pre_hook(calling).remove)
+    handle = modules.register_module_forward_hook(called, with_kwargs=True, always_call=True)
+    changes.callback(handle.remove)
+    # What torch itself leaves behind when such a hook is removed.
+    changes.callback(modules._global_forward_hooks_with_kwargs.pop, handle.id, None)  # noqa: SLF001
 
 
-def _losses(hub: Hub) -> None:
+def _losses(hub: Hub, changes: Changes) -> None:
     functional = torch.nn.functional
     for kind in LOSSES:
 
-        def tell(result: Any, input: Any, target: Any, *args: Any, kind: str = kind, **kwargs: Any) -> None:  # noqa: A002 - torch's own name
+        def tell(result: Any, input: Any, target: Any, *_args: Any, kind: str = kind, **kwargs: Any) -> None:  # noqa: A002 - torch's own name
             hub.tell("loss_computed", Loss(kind, input, target, result, kwargs))
 
-        _after(functional, kind, tell)
+        _after(changes, functional, kind, tell)
 
 
-def _clipping(hub: Hub) -> None:
+def _clipping(hub: Hub, changes: Changes) -> None:
     def clipping(parameters: Any, limit: Any, *_: Any, **__: Any) -> None:
         listed = [parameters] if isinstance(parameters, torch.Tensor) else parameters
         hub.tell("clipping", list(listed), float(limit))
@@ -140,66 +158,84 @@ def _clipping(hub: Hub) -> None:
             clipping(listed, limit)
             return original(listed, *args, **kwargs)
 
-        setattr(torch.nn.utils, name, clip)
-        setattr(torch.nn.utils.clip_grad, name, clip)
+        changes.put(torch.nn.utils, name, clip)
+        changes.put(torch.nn.utils.clip_grad, name, clip)
 
 
-def _scaling(hub: Hub) -> None:
+def _scaling(hub: Hub, changes: Changes) -> None:
     scaler = torch.amp.GradScaler
-    _after(scaler, "scale", lambda _, self, *a, **k: hub.tell("scaled", self))
-    _before(scaler, "unscale_", lambda self, optimizer, *a, **k: hub.tell("unscaled", self, optimizer))
+    _after(changes, scaler, "scale", lambda _, self, *_a, **_k: hub.tell("scaled", self))
+    _before(
+        changes, scaler, "unscale_", lambda self, optimizer, *_a, **_k: hub.tell("unscaled", self, optimizer)
+    )
 
 
-def _schedulers(hub: Hub) -> None:
+def _schedulers(hub: Hub, changes: Changes) -> None:
     base = torch.optim.lr_scheduler.LRScheduler
     _after(
+        changes,
         base,
         "__init__",
-        lambda _, self, optimizer=None, *a, **k: hub.tell("scheduler_made", self, optimizer),
+        lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
     _after(
+        changes,
         plateau,
         "__init__",
-        lambda _, self, optimizer=None, *a, **k: hub.tell("scheduler_made", self, optimizer),
+        lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
 
 
-def _loaders(hub: Hub) -> None:
+def _loaders(hub: Hub, changes: Changes) -> None:
     from torch.utils.data import dataloader  # noqa: PLC0415 - a program may do without
 
-    base = dataloader._BaseDataLoaderIter
-    _after(base, "__init__", lambda _, self, loader, *a, **k: hub.tell("loader_started", self, loader))
-    _after(base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
+    base = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what every kind of pass is made of
+    _after(
+        changes, base, "__init__", lambda _, self, loader, *_a, **_k: hub.tell("loader_started", self, loader)
+    )
+    _after(changes, base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
 
 
-def _checkpoints(hub: Hub) -> None:
+def _checkpoints(hub: Hub, changes: Changes) -> None:
     def loaded(result: Any, module: torch.nn.Module, state: Any, *_: Any, **__: Any) -> None:
         hub.tell("state_loaded", module, state, result)
 
-    _after(torch.nn.Module, "load_state_dict", loaded)
-    _before(torch, "save", lambda value, *a, **k: hub.tell("saved", value))
-    _after(torch, "load", lambda value, *_, **__: hub.tell("loaded", value))
+    _after(changes, torch.nn.Module, "load_state_dict", loaded)
+    _before(changes, torch, "save", lambda value, *_a, **_k: hub.tell("saved", value))
+    _after(changes, torch, "load", lambda value, *_, **__: hub.tell("loaded", value))
     _after(
+        changes,
         torch.optim.Optimizer,
         "load_state_dict",
-        lambda _, optimizer, state, *a, **k: hub.tell("optimizer_loaded", optimizer, state),
+        lambda _, optimizer, state, *_a, **_k: hub.tell("state_used", optimizer, state),
     )
+    kinds = [each for each in vars(torch.optim.lr_scheduler).values() if isinstance(each, type)]
+    for kind in kinds:
+        if "load_state_dict" in vars(kind):
+            _after(
+                changes,
+                kind,
+                "load_state_dict",
+                lambda _, one, state, *_a: hub.tell("state_used", one, state),
+            )
 
 
 DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 
 
-def _dropout(hub: Hub) -> None:
+def _dropout(hub: Hub, changes: Changes) -> None:
     for kind in DROPOUTS:
 
-        def tell(_: Any, input: Any, p: float = 0.5, training: bool = True, *a: Any, **k: Any) -> None:  # noqa: A002 - torch's own name
+        def tell(
+            _: Any, _input: Any = None, p: float = 0.5, training: bool = True, *_a: Any, **_k: Any
+        ) -> None:
             hub.tell("dropped", p, training)
 
-        _after(torch.nn.functional, kind, tell)
+        _after(changes, torch.nn.functional, kind, tell)
 
 
-def _differences(hub: Hub) -> None:
+def _differences(hub: Hub, changes: Changes) -> None:
     """`a - b` of two tensors: the heart of losses that people write themselves."""
     for name in ("__sub__", "__rsub__"):
 
@@ -207,13 +243,19 @@ def _differences(hub: Hub) -> None:
             if isinstance(other, torch.Tensor) and result.requires_grad:
                 hub.tell("subtracted", one, other, result)
 
-        _after(torch.Tensor, name, tell)
+        _after(changes, torch.Tensor, name, tell)
 
 
-def _softmax(hub: Hub) -> None:
+def _softmax(hub: Hub, changes: Changes) -> None:
     def tell(_: Any, values: Any, dim: Any = None, *__: Any, **___: Any) -> None:
         hub.tell("softened", values, dim)
 
     for owner in (torch.nn.functional, torch, torch.Tensor):
-        _after(owner, "softmax", tell)
-        _after(owner, "log_softmax", tell)
+        _after(changes, owner, "softmax", tell)
+        _after(changes, owner, "log_softmax", tell)
+
+
+HOOKS = (
+    _optimizers, _backward, _modules, _losses, _clipping, _scaling, _schedulers, _loaders, _checkpoints,
+    _dropout, _differences, _softmax,
+)  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVENTS = (
     "optimizer_made", "stepping", "stepped", "backward_begins", "backward_ended", "called", "calling",
     "loss_computed", "clipping", "unscaled", "scaled", "scheduler_made", "loader_started", "batch_loaded",
-    "state_loaded", "saved", "loaded", "optimizer_loaded", "dropped", "subtracted", "softened",
+    "state_loaded", "saved", "loaded", "state_used", "dropped", "subtracted", "softened",
 )  # fmt: skip
 """What hooks tell; an observer listens to those that it has a method for."""
 
