@@ -57,7 +57,7 @@ class Checkpoints(Observer):
             "saves": self.saves,
             "loads": self.loads,
             "unused_states": [hub.updates - at for _, at in self.waiting.values()],
-            "unused_kinds": [kind for kind, _ in self.waiting.values()],,
+            "unused_kinds": [kind for kind, _ in self.waiting.values()],
         }
 
 
