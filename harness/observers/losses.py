@@ -123,11 +123,11 @@ class Losses(Observer):
             counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
             if site.reduction == "mean":
                 self.counts.append(counted)
-            self._look_for_padding(site, loss.target)
+            self._look_for_padding(site, _counted(loss))
         if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
-            _look(site, loss.predicted.detach(), loss.target.detach(), loss.target.requires_grad)
+            _look(site, loss.predicted.detach(), _counted(loss), loss.target.requires_grad)
             if training and loss.target.requires_grad:
                 self._follow(hub, site, loss.predicted, loss.target)
 
@@ -184,6 +184,14 @@ class Losses(Observer):
             "softmax_over_batch": self.softmax_over_batch,
             "softmax_place": self.softmax_place,
         }
+
+
+def _counted(loss: Loss) -> Any:
+    """The target, with -100 in place of what is left out of the loss."""
+    target, left_out = loss.target.detach(), loss.options.get("ignore_index", -100)
+    return (
+        target if target.is_floating_point() or left_out < 0 else target.masked_fill(target == left_out, -100)
+    )
 
 
 def _look(site: _Site, predicted: Any, target: Any, target_gradient: bool) -> None:
