@@ -80,6 +80,18 @@ TABLE = {
     "harness.forkserver": "measure model processes",
     "harness.runner": "backends codec discover forkserver measure model spec worker",
     "harness.environment": "plain | numpy",
+    # Observation of programs. Whoever asks for it knows no torch; who listens brings none along.
+    "harness.watching": "",
+    "harness.watching.hooks": " | torch",
+    "harness.watching.keeper": " | torch",
+    "harness.watching.training": "measure model | numpy torch",
+    "harness.watching.questions": " | torch",
+    "harness.watching.derivatives": " | torch",
+    "harness.watching.tensors": " | torch",
+    "harness.watching.child": "codec discover model",
+    "harness.watching.program": "codec model",
+    "harness.observers": "watching | numpy torch",
+    "harness.doctor": "diagnoses judge model units | numpy",
     # Judgement: pure, of recorded numbers only.
     "harness.checks": "kinds model spec units | annotated_types numpy",
     "harness.diagnoses": "checks model units | numpy",
@@ -110,6 +122,7 @@ TABLE = {
     "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
+    "reports._doctor": "doctor model units | numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # The two that know everything.
     "harness.pipeline": "baselines discover environment judge model runner spec store",
@@ -232,7 +245,7 @@ def reached(name, *, lazy, parents=True):
 
 
 @pytest.mark.parametrize(
-    "package", ["harness.checks", "harness.diagnoses", "harness.judge", "harness.history"]
+    "package", ["harness.checks", "harness.diagnoses", "harness.judge", "harness.history", "harness.doctor"]
 )
 def test_judgement_never_reaches_a_framework(package):
     for name in modules():
@@ -245,7 +258,11 @@ def test_model_reaches_nothing_of_ours():
     assert not [name for name in reached("harness.model", lazy=True) if is_ours(name)]
 
 
-@pytest.mark.parametrize("name", ["harness.cli", "harness.forkserver", "harness.discover", "harness.cases"])
+QUICK = ["harness.cli", "harness.forkserver", "harness.discover", "harness.cases", "harness.watching.program"]
+OBSERVERS = [name for name in modules() if name.startswith("harness.observers")]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *OBSERVERS])
 def test_what_must_start_quickly_imports_nothing_heavy(name):
     heavy = {found.split(".")[0] for found in reached(name, lazy=False)} & HEAVY
     assert not heavy, f"importing {name} leads to {heavy}"

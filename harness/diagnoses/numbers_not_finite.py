@@ -12,7 +12,7 @@ class NumbersNotFinite(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """The first; a single gradient that the optimizer got over is a guess."""
-        told = found(facts, "training").get("first_nonfinite") or ()
+        told = list(found(facts, "training").get("first_nonfinite") or ())
         if len(told) != 3 or facts.trace is None:
             return None
         step, what, tensor = int(told[0]), str(told[1]), str(told[2])

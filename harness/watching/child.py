@@ -40,7 +40,7 @@ def main(path: str) -> int:
     job = json.loads(Path(path).read_text())
     observers = {"keeper": Keeper(), **{name: one() for name, one in working("observers").items()}}
     deadline = time.monotonic() + 60 * job["minutes"] if job["minutes"] else 0.0
-    hub = Hub(observers, steps=job["steps"], deadline=deadline)  # type: ignore[arg-type]
+    hub = Hub(observers, steps=job["steps"], deadline=deadline)
     folder, began = Path(job["folder"]), time.perf_counter()
     hub.observers["snapshots"] = _Snapshots(folder, began)  # type: ignore[assignment]
     hub.listen()
@@ -187,9 +187,9 @@ def _of_training(hub: Hub, number: int, answers: Mapping[str, Answer], seconds: 
 
 def _problem(training: Any, answers: Mapping[str, Answer]) -> ProblemFacts:
     sites = [site for site in answers["losses"].facts.get("sites", ()) if site["training"]]
-    main = max(sites, key=lambda site: site["calls"], default={})
-    classes = int(main.get("classes", 0))
-    chance = main.get("chance", math.nan)
+    most: Mapping[str, Any] = max(sites, key=lambda site: site["calls"], default={})
+    classes = int(most.get("classes", 0))
+    chance = most.get("chance", math.nan)
     anchors = Anchors(
         uniform=math.log(classes) if classes > 1 else None,
         unigram=chance if classes > 1 and math.isfinite(chance) else None,

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from harness.watching.derivatives import derivative
+from harness.watching.tensors import first_tensor, is_tokens
+
 MOST_PARAMETERS = 50_000_000
-MOST_PARTS = 40
-"""Parts of a model whose gradient is held against central differences."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
                 answers.setdefault("unasked", "time was over")
                 break
             try:
-                with _precision(question is _derivative):
+                with _precision(question is derivative):
                     answers |= question(twin, call)
             except Exception as error:  # noqa: BLE001 - a question that cannot be put is none
                 answers[f"failed_{question.__name__.strip('_')}"] = f"{type(error).__name__}: {error}"[:200]
@@ -281,98 +282,10 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
     return {"dead_units": dead} if dead else {}
 
 
-def _derivative(twin: Any, call: LastCall) -> dict[str, Any]:
-    """Is the gradient the derivative of the output? Central differences along it, in double precision."""
-    exact = copy.deepcopy(twin).double().eval()
-    args = tuple(_double(each) for each in call.args)
-    kwargs = {name: _double(each) for name, each in call.kwargs.items()}
-    parts: dict[str, list[Any]] = {}
-    for name, each in exact.named_parameters():
-        if each.requires_grad:
-            parts.setdefault(".".join(name.split(".")[:-1]) or name, []).append(each)
-
-    def loss() -> Any:
-        """A smooth function of all outputs, in which none stands for another."""
-        torch.manual_seed(0)
-        output = first_tensor(exact(*args, **kwargs)).reshape(-1)
-        return (output * torch.sin(torch.arange(len(output), device=output.device) + 1.0)).sum()
-
-    first = loss()
-    if float(first) != float(loss()):
-        return {}
-    first.backward()
-    total = sum(float((p.grad**2).sum()) for each in parts.values() for p in each if p.grad is not None)
-    ratios = {}
-    for name, each in list(parts.items())[:MOST_PARTS]:
-        own = sum(float((p.grad**2).sum()) for p in each if p.grad is not None)
-        if own > 1e-8 * total:
-            ratios[name] = _slope(loss, each, own) / own
-    return {"derivative": ratios}
-
-
-def _slope(loss: Callable[[], Any], tensors: list[Any], squares: float) -> float:
-    """How the loss changes along the gradient of these tensors, by central differences."""
-    size = max(float(torch.stack([each.detach().norm() for each in tensors]).norm()), 1e-3)
-    step = 1e-5 * size / squares**0.5
-    values = []
-    with torch.no_grad():
-        for sign in (1, -2, 1):
-            for each in tensors:
-                if each.grad is not None:
-                    each.add_(each.grad, alpha=sign * step)
-            if sign != 1 or not values:
-                values.append(float(loss()))
-    return (values[0] - values[1]) / (2 * step)
-
-
-def first_tensor(value: Any) -> Any:
-    """The first tensor of an output or of arguments; logits where an output names them."""
-    if isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, Mapping):
-        named = [value[name] for name in ("logits", "input_ids") if isinstance(value.get(name), torch.Tensor)]
-        if named:
-            return named[0]
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        tensors = [found for each in value if (found := first_tensor(each)) is not None]
-        # Of (loss, logits), the logits: a scalar is what was made of the output.
-        return next((each for each in tensors if each.dim()), tensors[0] if tensors else None)
-    return None
-
-
-def is_tokens(inputs: Any) -> bool:
-    """Whether these are rows of at least four token ids."""
-    return (
-        inputs is not None and inputs.dim() == 2 and not inputs.is_floating_point() and inputs.shape[1] >= 4
-    )
-
-
-def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
-    """How often a target is the token at its own place, at the next one, or at the one after."""
-    if target.numel() % len(inputs):
-        return {}
-    rows = target.reshape(len(inputs), -1)
-    if abs(rows.shape[1] - inputs.shape[1]) > 2:
-        return {}
-    found = {}
-    for shift in (-1, 0, 1, 2):
-        width = min(rows.shape[1], inputs.shape[1] - shift)
-        begin = max(0, -shift)
-        ours, theirs = rows[:, begin:width], inputs[:, begin + shift : width + shift]
-        counted = ours >= 0
-        found[shift] = float((ours == theirs)[counted].float().mean()) if bool(counted.any()) else 0.0
-    return found
-
-
 def _target_rows(call: LastCall) -> int:
     """How many samples the target tells of; -1 where that is not clear."""
     flat = len(call.shape) == 2 or (len(call.shape) > 2 and call.target.dim() >= 2)
     return len(call.target) if flat and call.target.dim() else -1
-
-
-def _double(value: Any) -> Any:
-    return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _cloned(value: Any) -> Any:
@@ -381,6 +294,6 @@ def _cloned(value: Any) -> Any:
 
 QUESTIONS = (
     _repeats, _rows_alike, _follows_input, _isolated, _positions, _mask_kept, _modes_agree, _dead_units,
-    _derivative,
+    derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

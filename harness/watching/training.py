@@ -159,7 +159,7 @@ class Training:
     def trace(self) -> Trace:
         """All rows; what the rule of the optimizer would give is not computed for programs."""
         rows, width = self.rows, len(self.tensors)
-        columns = {
+        columns: dict[str, Any] = {
             name: np.array([row.columns[name] for row in rows], np.float64).reshape(len(rows), width)
             for name in COLUMNS
         }
@@ -189,7 +189,7 @@ def norms(tensors: "list[Any]") -> Float64:
         for number in dense:
             groups.setdefault((tensors[number].device, tensors[number].dtype), []).append(number)
         for numbers in groups.values():
-            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own way to clip
+            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # noqa: SLF001 - torch's own way to clip
             found[numbers] = torch.stack(values).double().cpu().numpy()
         for number, each in enumerate(tensors):
             if each is not None and each.layout is not torch.strided:
