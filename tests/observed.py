@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import runpy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,10 +78,7 @@ class Clinic:
     def end(self, key):
         """Wait for a program, and judge what was seen."""
         number = self.begun[key]
-        while number not in self.over:
-            ended = self.server.ended(SECONDS)
-            assert ended, f"program {number} does not end"
-            self.over |= {one.id: one for one in ended}
+        self._wait(number)
         if key not in self.seen:
             self.seen[key] = self._read(self.folder / str(number))
         return self.seen[key]
@@ -88,6 +86,25 @@ class Clinic:
     def examine(self, text, **job):
         """Run a program and judge what was seen of it."""
         return self.end(self.begin(text, **job))
+
+    def unobserved(self, text):
+        """What a program prints when nobody looks."""
+        self.number += 1
+        home = self.folder / str(self.number)
+        home.mkdir()
+        (home / "train.py").write_text(text)
+        argument = pickle.dumps(str(home / "train.py"))
+        self.server.start(
+            Launch(id=self.number, target="observed:plain", argument=argument, log=home / "log")
+        )
+        self._wait(self.number)
+        return (home / "log").read_text()
+
+    def _wait(self, number):
+        while number not in self.over:
+            ended = self.server.ended(SECONDS)
+            assert ended, f"program {number} does not end"
+            self.over |= {one.id: one for one in ended}
 
     def _read(self, home):
         output = (home / "log").read_text()
@@ -101,6 +118,14 @@ class Clinic:
 
     def close(self):
         self.server.close()
+
+
+def plain(path):
+    """In the child: the program as it is, unobserved."""
+    import torch
+
+    torch.set_num_threads(1)
+    runpy.run_path(path, run_name="__main__")
 
 
 def live(path):

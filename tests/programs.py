@@ -79,7 +79,7 @@ for step in range(60):
 LANGUAGE = (
     PREAMBLE
     + """
-text = torch.randint(1, 16, (4096,))
+text = torch.randint(16, (4096,))
 for n in range(1, 4096):
     if n % 3:
         text[n] = (3 * text[n - 1]) % 16
@@ -137,7 +137,7 @@ for step in range(60):
     ids = torch.randint(1, 16, (8, 12))
     mask = torch.arange(12) < torch.randint(5, 12, (8, 1))
     ids[~mask] = 0
-    tags = (ids * 3 + 1) % 16
+    tags = ids * 7 % 15 + 1
     tags[~mask] = 0
     loss = F.cross_entropy(model(ids, mask).transpose(1, 2), tags, ignore_index=0)
     optimizer.zero_grad()
@@ -351,6 +351,285 @@ for step in range(60):
 )
 
 
+LBFGS = (
+    PREAMBLE
+    + """
+x = torch.randn(128, 4)
+y = torch.sin(x.sum(1, keepdim=True))
+model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.LBFGS(model.parameters(), max_iter=5, line_search_fn="strong_wolfe")
+
+
+def closure():
+    optimizer.zero_grad()
+    loss = F.mse_loss(model(x), y)
+    loss.backward()
+    return loss
+
+
+for step in range(12):
+    optimizer.step(closure)
+"""
+)
+
+BYOL = (
+    PREAMBLE
+    + """
+import copy
+
+online = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 8))
+predictor = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+target = copy.deepcopy(online).requires_grad_(False)
+optimizer = torch.optim.Adam([*online.parameters(), *predictor.parameters()], lr=1e-3)
+for step in range(40):
+    x = torch.randn(32, 8)
+    one, two = x + 0.1 * torch.randn_like(x), x + 0.1 * torch.randn_like(x)
+    with torch.no_grad():
+        wanted = target(two)
+    loss = -F.cosine_similarity(predictor(online(one)), wanted).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for own, other in zip(target.parameters(), online.parameters()):
+            own.mul_(0.99).add_(other, alpha=0.01)
+"""
+)
+
+STRAIGHT_THROUGH = (
+    PREAMBLE
+    + """
+class Quantized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(8, 4), nn.Linear(4, 8)
+        self.codes = nn.Parameter(torch.randn(16, 4))
+
+    def forward(self, x):
+        z = self.encoder(x)
+        nearest = self.codes[torch.cdist(z, self.codes).argmin(1)]
+        pulled = F.mse_loss(nearest, z.detach()) + 0.25 * F.mse_loss(z, nearest.detach())
+        return self.decoder(z + (nearest - z).detach()), pulled
+
+
+model = Quantized()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    x = torch.randn(32, 8)
+    rebuilt, pulled = model(x)
+    loss = F.mse_loss(rebuilt, x) + pulled
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+FROZEN_BACKBONE = (
+    PREAMBLE
+    + """
+class Tuned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1))
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            features = self.backbone(x)
+        return self.head(features)
+
+
+centres = 2 * torch.randn(3, 8)
+model = Tuned()
+model.backbone.requires_grad_(False)
+optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
+for step in range(60):
+    model.train()
+    model.backbone.eval()
+    labels = torch.randint(3, (32,))
+    loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+AVERAGED = (
+    REGRESSION.replace("optimizer = ", "average = torch.optim.swa_utils.AveragedModel(model)\noptimizer = ")
+    + """    average.update_parameters(model)
+average.eval()
+with torch.no_grad():
+    print(float(F.mse_loss(average(inputs).squeeze(-1), targets)))
+"""
+)
+
+SPARSE = (
+    PREAMBLE
+    + """
+table = nn.Embedding(400, 8, sparse=True)
+head = nn.Linear(8, 2)
+sparse = torch.optim.SparseAdam(table.parameters(), lr=1e-2)
+dense = torch.optim.Adam(head.parameters(), lr=1e-2)
+for step in range(60):
+    ids = torch.randint(400, (32,))
+    loss = F.cross_entropy(head(table(ids)), ids % 2)
+    sparse.zero_grad()
+    dense.zero_grad()
+    loss.backward()
+    sparse.step()
+    dense.step()
+"""
+)
+
+PENALTY = (
+    PREAMBLE
+    + """
+critic = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
+for step in range(40):
+    real, fake = torch.randn(32, 4) + 1, torch.randn(32, 4)
+    between = (0.5 * real + 0.5 * fake).requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty = ((slope.norm(dim=1) - 1) ** 2).mean()
+    loss = critic(fake).mean() - critic(real).mean() + 10 * penalty
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+LOADED = (
+    PREAMBLE
+    + """
+inputs = torch.randn(256, 6)
+targets = inputs @ torch.randn(6)
+model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+loader = DataLoader(TensorDataset(inputs, targets), batch_size=16, shuffle=True, num_workers=1)
+for x, y in loader:
+    loss = F.mse_loss(model(x).squeeze(-1), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+MIXED_PRECISION = (
+    PREAMBLE
+    + """
+centres = 2 * torch.randn(4, 8)
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+scaler = torch.amp.GradScaler("cpu")
+for step in range(60):
+    labels = torch.randint(4, (32,))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+"""
+)
+
+SEQUENCE_FIRST = (
+    PREAMBLE
+    + """
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.rnn, self.head = nn.Embedding(12, 16), nn.GRU(16, 16), nn.Linear(16, 12)
+
+    def forward(self, ids):
+        states, _ = self.rnn(self.tokens(ids))
+        return self.head(states)
+
+
+model = Tagger()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    rows = (torch.randint(12, (1, 16)) + torch.arange(11)[:, None]) % 12
+    ids, following = rows[:-1], rows[1:]
+    loss = F.cross_entropy(model(ids).reshape(-1, 12), following.reshape(-1))
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+"""
+)
+
+REVERSED_GRADIENT = (
+    PREAMBLE
+    + """
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -0.1 * gradient
+
+
+class Adapting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(8, 16), nn.ReLU())
+        self.label, self.domain = nn.Linear(16, 3), nn.Linear(16, 2)
+
+    def forward(self, x):
+        features = self.features(x)
+        return self.label(features), self.domain(Reversed.apply(features))
+
+
+centres = 2 * torch.randn(3, 8)
+model = Adapting()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    labels, domains = torch.randint(3, (32,)), torch.randint(2, (32,))
+    label, domain = model(centres[labels] + domains[:, None] + torch.randn(32, 8))
+    loss = F.cross_entropy(label, labels) + F.cross_entropy(domain, domains)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+VARIATIONAL = (
+    PREAMBLE
+    + """
+class Variational(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(8, 8), nn.Linear(4, 8)
+
+    def forward(self, x):
+        mean, spread = self.encoder(x).chunk(2, dim=1)
+        z = mean + torch.randn_like(mean) * (0.5 * spread).exp()
+        return self.decoder(z), mean, spread
+
+
+model = Variational()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+mixing = torch.randn(3, 8)
+for step in range(60):
+    x = torch.randn(32, 3) @ mixing
+    rebuilt, mean, spread = model(x)
+    apart = -0.5 * (1 + spread - mean**2 - spread.exp()).sum(1).mean()
+    loss = F.mse_loss(rebuilt, x, reduction="sum") / 32 + apart
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+COMPILED = REGRESSION.replace(
+    "optimizer = ", 'model = torch.compile(model, backend="aot_eager")\noptimizer = '
+)
+
+
 @dataclass(frozen=True)
 class Sick:
     """A healthy program and what to put in place of what; whether the finding is a guess only."""
@@ -432,7 +711,7 @@ SICK = {
         CLASSIFIER, "nn.ModuleList([nn.Linear(16, 16) for _ in range(2)])", "[nn.Linear(16, 16) for _ in 'ab']"
     ),
     "learned_nothing": sick(
-        REGRESSION, "+ 0.1 * torch.randn(512)", "\ntargets = targets[torch.randperm(512)]", "lr=0.05", "lr=0.01"
+        CLASSIFIER, "train = Tensor", "labels = labels[torch.randperm(640)]\ntrain = Tensor", "lr=1e-2", "lr=1e-3"
     ),
     "loss_compares_itself": sick(REGRESSION, "F.mse_loss(predicted, y)", "F.mse_loss(predicted, predicted)"),
     "loss_cut_off": sick(
@@ -486,6 +765,25 @@ SICK = {
 BASES = {
     "classifier": CLASSIFIER, "regression": REGRESSION, "language model": LANGUAGE, "padded": PADDED,
     "images": IMAGES, "accumulation": ACCUMULATION, "resumed": RESUMED, "target network": TARGET_NETWORK,
-    "GAN": TWO_MODELS, "workers": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
+    "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS,
 }  # fmt: skip
+
+UNUSUAL = {
+    "LBFGS": LBFGS, "BYOL": BYOL, "straight-through": STRAIGHT_THROUGH, "frozen backbone": FROZEN_BACKBONE,
+    "averaged weights": AVERAGED, "sparse embedding": SPARSE, "double backward": PENALTY, "workers": LOADED,
+    "mixed precision": MIXED_PRECISION, "sequence first": SEQUENCE_FIRST, "reversal": REVERSED_GRADIENT,
+    "variational": VARIATIONAL,
+}  # fmt: skip
+
+FAREWELL = """
+import hashlib
+
+digest = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+for name, one in sorted(globals().items()):
+    if isinstance(one, nn.Module):
+        for each in [*one.parameters(), *one.buffers()]:
+            digest.update(each.detach().float().contiguous().numpy().tobytes())
+print("digest", digest.hexdigest())
+"""
+"""Appended to a program, it prints a checksum of all weights and of the random generator."""

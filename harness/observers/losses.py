@@ -125,7 +125,7 @@ class Losses(Observer):
             counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
             if site.reduction == "mean":
                 self.counts.append(counted)
-            self._look_for_padding(site, loss.target)
+            self._look_for_padding(site, loss.target, int(loss.options.get("ignore_index", -100)))
         if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
@@ -149,7 +149,7 @@ class Losses(Observer):
         self.softmax_over_batch += len(values) == self.rows > 1
         self.softmax_place = self.softmax_place or place()
 
-    def _look_for_padding(self, site: _Site, target: Any) -> None:
+    def _look_for_padding(self, site: _Site, target: Any, ignored: int) -> None:
         """A token that stands only at the ends of rows, in runs of different lengths."""
         if (
             site.calls > CLOSELY
@@ -161,7 +161,7 @@ class Losses(Observer):
         rows = target.detach().reshape(self.rows, -1)
         last = rows[:, -1]
         token = int(last.mode().values)
-        if token < 0 or self.rows < 4:
+        if token < 0 or token == ignored or self.rows < 4:
             return
         runs = (rows.flip(1) == token).long().cumprod(1).sum(1)
         all_of_it = int((rows == token).sum())

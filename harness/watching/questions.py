@@ -4,16 +4,18 @@ Random numbers are drawn from a fork of the generators, and the program's own mo
 """
 
 import copy
+import io
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from harness.watching.derivatives import derivative
-from harness.watching.tensors import first_tensor, is_tokens
+from harness.watching.tensors import first_tensor, is_mask, is_tokens
 
 MOST_PARAMETERS = 50_000_000
 
@@ -51,7 +53,7 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
     )
     call = call.copied()
     answers: dict[str, Any] = {"shifts": {str(s): share for s, share in call.shifts.items()}}
-    with torch.random.fork_rng(devices=devices):
+    with _unheard(), torch.random.fork_rng(devices=devices):
         try:
             twin = copy.deepcopy(getattr(model, "_orig_mod", model))
         except Exception as error:  # noqa: BLE001 - some models cannot be copied
@@ -68,6 +70,14 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
             except Exception as error:  # noqa: BLE001 - a question that cannot be put is none
                 answers[f"failed_{question.__name__.strip('_')}"] = f"{type(error).__name__}: {error}"[:200]
     return answers
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What a model prints, and what torch warns of, belongs to the question and not to the program."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -219,7 +229,7 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
     """With a mask beside the inputs: what is marked, or the rest, reaches which outputs of the other side?"""
     inputs = call.inputs
     masks = [
-        each for each in (*call.args, *call.kwargs.values()) if each is not inputs and _is_mask(each, inputs)
+        each for each in (*call.args, *call.kwargs.values()) if each is not inputs and is_mask(each, inputs)
     ]
     before = _output(twin.eval(), call)
     if not masks or len(before) != len(inputs):
@@ -236,17 +246,6 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
         found[f"{name}_moves"] = float((moved[~side] if each_own else moved).max()) / size
         found[f"{name}_constant"] = bool((values == values[0]).all())
     return found
-
-
-def _is_mask(value: Any, inputs: Any) -> bool:
-    if (
-        not isinstance(value, torch.Tensor)
-        or inputs is None
-        or inputs.dim() < 2
-        or value.shape != inputs.shape[:2]
-    ):
-        return False
-    return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())
 
 
 def _modes_agree(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -271,7 +270,8 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
         if isinstance(each, torch.nn.ReLU | torch.nn.ReLU6):
 
             def note(_: Any, __: Any, output: Any, name: str = name) -> None:
-                dead[name] = float((output.reshape(-1, output.shape[-1]) == 0).all(0).float().mean())
+                share = float((output.reshape(-1, output.shape[-1]) == 0).all(0).float().mean())
+                dead[name] = max(share, dead.get(name, 0.0))  # one module may serve several layers
 
             handles.append(each.register_forward_hook(note))
     try:

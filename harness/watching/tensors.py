@@ -44,3 +44,15 @@ def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
         counted = ours >= 0
         found[shift] = float((ours == theirs)[counted].float().mean()) if bool(counted.any()) else 0.0
     return found
+
+
+def is_mask(value: Any, inputs: Any) -> bool:
+    """Whether this says something of every place of the inputs, by 0 and 1 and not all alike."""
+    if (
+        not isinstance(value, torch.Tensor)
+        or inputs is None
+        or inputs.dim() < 2
+        or value.shape != inputs.shape[:2]
+    ):
+        return False
+    return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())
