@@ -130,8 +130,8 @@ TABLE = {
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.
     "harness.testing": (
-        "backends checks discover documents model optimizers passes plain probes problem recorder spec trainer"
-        " validation | numpy pytest"
+        "backends checks codec discover documents model optimizers passes plain probes problem recorder spec"
+        " trainer validation watching | numpy pytest torch"
     ),
 }
 ADVICE = "see TABLE in tests/test_architecture.py: change it only if that is what the module is for"

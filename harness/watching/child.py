@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.codec import write_facts
 from harness.discover import working
@@ -44,11 +45,21 @@ def main(path: str) -> int:
     folder, began = Path(job["folder"]), time.perf_counter()
     hub.observers["snapshots"] = _Snapshots(folder, began)  # type: ignore[assignment]
     hub.listen()
+    hub.leave = lambda: _end(hub, folder, began)
     install(hub)
     ending = _run(job["script"], job["arguments"])
     _leave(hub, folder, ending, time.perf_counter() - began, asked=True)
-    sys.stdout.flush()
+    with suppress(Exception):  # the program may have closed it
+        sys.stdout.flush()
     return ending.code
+
+
+def _end(hub: Hub, folder: Path, began: float) -> NoReturn:
+    """Tell what was seen and go: the program catches everything."""
+    _leave(hub, folder, Ending("stopped", hub.stopped), time.perf_counter() - began, asked=True)
+    with suppress(Exception):
+        sys.stdout.flush()
+    os._exit(0)
 
 
 def _run(script: str, arguments: list[str]) -> Ending:
