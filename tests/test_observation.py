@@ -1,5 +1,8 @@
 """Programs under observation: what is sick is found and named, what is healthy is left alone, bit for bit."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from observed import Clinic
 from programs import BASES, COMPILED, FAREWELL, SICK, UNUSUAL
@@ -7,6 +10,8 @@ from programs import BASES, COMPILED, FAREWELL, SICK, UNUSUAL
 from harness.codec import read_facts, write_facts
 from harness.diagnoses import PROOF
 from harness.discover import working
+from harness.model import Answer, Facts, Outcome
+from harness.testing import healthy_facts
 
 HEALTHY = {**BASES, **UNUSUAL}
 ALONE = sorted(name for name, cls in working("diagnoses").items() if cls.alone)
@@ -98,3 +103,46 @@ def test_so_many_steps_and_no_more(clinic):
     assert seen.examination.trainings[0].steps == 7
     assert (seen.examination.ending.how, seen.examination.exit_code) == ("stopped", 0)
     assert seen.examination.ending.text == "stopped after 7 steps, as asked"
+
+
+# diagnoses are total: whatever an answer lost, or turned into
+
+
+ODD = (None, math.nan, math.inf, -1, 1e300, "x", [], ["x", None], {}, {"x": [math.nan]}, True)
+
+
+def places(value, path=()):
+    """Where anything stands within an answer, lists and mappings included."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_diagnosis_takes_facts_that_went_wrong(clinic, name):
+    one, facts = working("diagnoses")[name](), clinic.examine(SICK[name].text).facts[0]
+    for observer, answer in facts.answers.items():
+        for path in places(dict(answer.facts)):
+            for odd in ODD[len(path) % 3 :: 3]:
+                sick = Answer(facts=replaced(dict(answer.facts), path, odd))
+                found = one.weigh(replace(facts, answers={**facts.answers, observer: sick}))
+                assert found is None or 0 <= found.weight <= 1, (observer, path, odd)
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_diagnosis_says_nothing_of_what_is_missing(clinic, name):
+    one, facts = working("diagnoses")[name](), clinic.examine(SICK[name].text).facts[0]
+    assert one.weigh(Facts(outcome=Outcome.CRASHED)) is None
+    assert one.weigh(replace(facts, answers={}, trace=None)) is None
+    skipped = {observer: Answer(skipped="no") for observer in facts.answers}
+    assert one.weigh(replace(facts, answers=skipped, trace=None)) is None
+    assert one.weigh(healthy_facts()) is None

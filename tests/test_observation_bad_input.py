@@ -153,7 +153,7 @@ def test_an_interpreter_that_cannot_observe_is_ours_to_tell(doctor):
 
 def test_the_command_tells_of_a_sick_program(doctor, tmp_path):
     (tmp_path / "sibling.py").write_text("RATE = 0.05\n")
-    text = "import sys\nfrom sibling import RATE\nassert sys.argv == ['train.py', '--rate', '3']\n" + TRAINING
+    text = "import sys\nfrom sibling import RATE\nassert sys.argv[1:] == ['--rate', '3']\n" + TRAINING
     text = text.replace("lr=0.05", "lr=RATE").replace("    optimizer.zero_grad()\n", "")
     code, out, _ = doctor(text, "--json", "doctor.json", "--html", "doctor.html", "--", "--rate", "3")
     assert code == 1

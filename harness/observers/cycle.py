@@ -185,8 +185,8 @@ def _fingerprint(training: Any) -> tuple[float, ...]:
 
     with torch.no_grad():
         taken = [
-            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4]).double().sum()
+            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4])
             for each, places in zip(training.parameters, training.places, strict=True)
             if len(places)
         ]
-        return tuple(torch.stack(taken).tolist()) if taken else ()
+        return tuple(torch.cat(taken).tolist()) if taken else ()

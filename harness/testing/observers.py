@@ -170,7 +170,7 @@ def _step(hub: "Hub", model: Any, optimizer: Any, inputs: Any, labels: Any) -> N
     hub.tell("loss_computed", Loss("cross_entropy", output, labels, loss, {}))
     optimizer.zero_grad()
     hub.tell("backward_begins", [loss])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     hub.tell("backward_ended", [loss])
     hub.tell("clipping", list(model.parameters()), 1.0)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
