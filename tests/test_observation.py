@@ -1,5 +1,6 @@
 """Programs under observation: what is sick is found and named, what is healthy is left alone, bit for bit."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -130,9 +131,10 @@ def replaced(value, path, new):
 @pytest.mark.parametrize("name", SICK)
 def test_a_diagnosis_takes_facts_that_went_wrong(clinic, name):
     one, facts = working("diagnoses")[name](), clinic.examine(SICK[name].text).facts[0]
+    turn = itertools.count()
     for observer, answer in facts.answers.items():
         for path in places(dict(answer.facts)):
-            for odd in ODD[len(path) % 3 :: 3]:
+            for odd in ODD[next(turn) % 5 :: 5]:
                 sick = Answer(facts=replaced(dict(answer.facts), path, odd))
                 found = one.weigh(replace(facts, answers={**facts.answers, observer: sick}))
                 assert found is None or 0 <= found.weight <= 1, (observer, path, odd)
