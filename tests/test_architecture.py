@@ -75,15 +75,25 @@ TABLE = {
     "harness.worker": (
         "backends codec discover faults measure model passes probes problem spec trainer | numpy threadpoolctl"
     ),
-    # Programs under observation, in a process of their own or in a block.
-    "harness.observers": "watching | numpy torch",
-    "harness.watching": "codec discover measure model observers | numpy torch",
-    "harness.watching.health": "checks diagnoses discover documents draft judge model | numpy torch",
     # Isolation.
     "harness.processes": " | psutil",
     "harness.forkserver": "measure model processes",
     "harness.runner": "backends codec discover forkserver measure model spec worker",
     "harness.environment": "plain | numpy",
+    # Observation of programs. Whoever asks for it knows no torch; who listens brings none along.
+    "harness.watching": "",
+    "harness.watching.changes": " | torch",
+    "harness.watching.health": "checks diagnoses discover documents draft judge model | numpy torch",
+    "harness.watching.hooks": "model | torch",
+    "harness.watching.keeper": " | torch",
+    "harness.watching.training": "measure model | numpy torch",
+    "harness.watching.questions": " | torch",
+    "harness.watching.derivatives": " | torch",
+    "harness.watching.tensors": " | torch",
+    "harness.watching.child": "codec discover model",
+    "harness.watching.program": "codec model",
+    "harness.observers": "watching | numpy torch",
+    "harness.doctor": "diagnoses judge model units | numpy",
     # Judgement: pure, of recorded numbers only.
     "harness.checks": "kinds model spec units | annotated_types numpy",
     "harness.diagnoses": "checks model units | numpy",
@@ -114,6 +124,7 @@ TABLE = {
     "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
+    "reports._doctor": "doctor model units | numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.
     "harness.pytest_plugin": "pytest_cases watching | pytest",
@@ -126,8 +137,8 @@ TABLE = {
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.
     "harness.testing": (
-        "backends checks discover documents model optimizers passes plain probes problem recorder spec trainer"
-        " validation | numpy pytest"
+        "backends checks codec discover documents model optimizers passes plain probes problem recorder spec"
+        " trainer validation watching | numpy pytest torch"
     ),
 }
 ADVICE = "see TABLE in tests/test_architecture.py: change it only if that is what the module is for"
@@ -241,7 +252,7 @@ def reached(name, *, lazy, parents=True):
 
 
 @pytest.mark.parametrize(
-    "package", ["harness.checks", "harness.diagnoses", "harness.judge", "harness.history"]
+    "package", ["harness.checks", "harness.diagnoses", "harness.judge", "harness.history", "harness.doctor"]
 )
 def test_judgement_never_reaches_a_framework(package):
     for name in modules():
@@ -254,10 +265,18 @@ def test_model_reaches_nothing_of_ours():
     assert not [name for name in reached("harness.model", lazy=True) if is_ours(name)]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["harness.cli", "harness.forkserver", "harness.discover", "harness.cases", "harness.pytest_plugin"],
-)
+QUICK = [
+    "harness.cli",
+    "harness.forkserver",
+    "harness.discover",
+    "harness.cases",
+    "harness.watching.program",
+    "harness.pytest_plugin",
+]
+OBSERVERS = [name for name in modules() if name.startswith("harness.observers")]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *OBSERVERS])
 def test_what_must_start_quickly_imports_nothing_heavy(name):
     heavy = {found.split(".")[0] for found in reached(name, lazy=False)} & HEAVY
     assert not heavy, f"importing {name} leads to {heavy}"

@@ -12,7 +12,7 @@ import pytest
 from harness import discover
 from harness.discover import KINDS, get, plugins, suggest, working
 from harness.model import HarnessError
-from harness.testing import BackendContract, CheckContract, ProbeContract, example
+from harness.testing import BackendContract, CheckContract, ObserverContract, ProbeContract, example
 
 
 class TestChecks(CheckContract):
@@ -24,6 +24,10 @@ class TestProbes(ProbeContract):
 
 
 class TestBackends(BackendContract):
+    pass
+
+
+class TestObservers(ObserverContract):
     pass
 
 
@@ -340,6 +344,78 @@ def test_the_contract_of_a_probe_can_fail(tmp_path, monkeypatch, test, body):
         pytest.raises((AssertionError, TypeError)),
     ):
         getattr(ProbeContract(), test)("sick")
+
+
+OBSERVER = '''
+    """How many updates are made?"""
+
+    from harness.observers import Observer
+
+    SHARED = []
+
+
+    class Sick(Observer):
+        """Counts them."""
+
+        def __init__(self):
+            self.steps = 0
+            {init}
+
+        def {event}:
+            self.steps += 1
+            {body}
+
+        def found(self, hub):
+            """steps: so many."""
+            {found}
+            return {{"steps": self.steps}}
+'''
+
+
+def sick_observer(init="pass", event="stepped(self, hub, optimizer)", body="pass", found="pass"):
+    return OBSERVER.format(init=init, event=event, body=body, found=found)
+
+
+DRAWS = "import torch; torch.rand(1)"
+
+
+@pytest.mark.parametrize(
+    ("test", "flaw"),
+    [
+        ("test_it_listens_to_events_that_exist", {"event": "steped(self, hub, optimizer)"}),
+        ("test_it_listens_to_events_that_exist", {"event": "stepped(self, hub)"}),
+        ("test_it_listens_to_events_that_exist", {"event": "_stepped(self, hub, optimizer)"}),
+        ("test_it_is_made_without_arguments", {"init": "self.kept = SHARED"}),
+        ("test_it_says_when_there_was_nothing", {"found": "if not self.steps: raise NotImplementedError"}),
+        ("test_it_says_when_there_was_nothing", {"found": "1 / self.steps"}),
+        ("test_what_it_found_can_be_recorded", {"body": "raise ValueError"}),
+        ("test_what_it_found_can_be_recorded", {"found": "return {}"}),
+        ("test_what_it_found_can_be_recorded", {"found": "return {'hub': hub}"}),
+        ("test_it_changes_no_bit", {"body": DRAWS}),
+        ("test_it_changes_no_bit", {"body": "optimizer.param_groups[0]['lr'] = 0.2"}),
+        ("test_it_changes_no_bit", {"found": DRAWS}),
+    ],
+)
+def test_the_contract_of_an_observer_can_fail(tmp_path, test, flaw):
+    with added(tmp_path, "observers", sick=sick_observer()):
+        getattr(ObserverContract(), test)("sick")
+    (tmp_path / "again").mkdir()
+    with (
+        added(tmp_path / "again", "observers", sick=sick_observer(**flaw)),
+        pytest.raises((AssertionError, TypeError, ZeroDivisionError)),
+    ):
+        getattr(ObserverContract(), test)("sick")
+
+
+def test_the_contract_of_observers_sees_a_framework(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "heavy_observer.py").write_text("import sqlalchemy")
+    monkeypatch.setattr(ObserverContract, "names", ("heavy_observer",))
+    monkeypatch.setattr(
+        "harness.testing.observers.get", lambda *_: type("Heavy", (), {"__module__": "heavy_observer"})
+    )
+    with pytest.raises(AssertionError, match="importing the observers loads sqlalchemy"):
+        ObserverContract().test_importing_observers_loads_no_framework()
 
 
 BACKEND = '''

@@ -164,3 +164,54 @@ def test_every_control_and_picture_has_a_name_for_a_screen_reader(browser, site)
             and not node.get("name", {}).get("value")
         ]  # fmt: skip
         assert nameless == [], path
+
+
+# the page of `harness doctor --html`
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    from dataclasses import replace
+
+    from harness.doctor import Ending, Training, examine
+    from harness.model import Answer, Diagnosis, Facts, Outcome
+    from reports._doctor import write_page
+
+    path = tmp_path_factory.mktemp("doctor") / "doctor.html"
+    name = "layers.with.a.long.name." * 12
+    finding = Diagnosis(name="diverged", cause=f"<b>{name}</b> is sick", remedy="Heal it.", weight=0.9)
+    losses = (*(3 - 0.1 * step for step in range(20)), float("nan"))
+    training = Training(
+        name="SGD 1", steps=21, tensors=2, parameters=10, losses=losses, rates=(0.1, 0.01),
+    )  # fmt: skip
+    facts = Facts(outcome=Outcome.COMPLETED, answers={"losses": Answer(skipped="nothing was seen")})
+    seen = examine(f"{name}/train.py", [facts], Ending(how="completed"), [])
+    write_page(replace(seen, findings=(finding,), guesses=(finding,), trainings=(training,)), path)
+    return path
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_an_examination_fits_and_stands_by_itself(browser, page, width):
+    browser.get_log("performance")
+    browser.get_log("browser")
+    shown(browser, page, width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    requested = {
+        url
+        for entry in browser.get_log("performance")
+        if '"Network.requestWillBeSent"' in entry["message"]
+        for url in re.findall(r'"request":\{.*?"url":"([^"]*)"', entry["message"])
+    }
+    assert {url for url in requested if not url.startswith(("data:", "chrome"))} == {page.as_uri()}
+    assert browser.get_log("browser") == []
+
+
+def test_the_page_of_an_examination_tells_all(browser, page):
+    text = shown(browser, page).find_element("tag name", "main").text
+    assert "is sick" in text
+    assert "<b>" in text, "expected the words of a program as text"
+    assert "Heal it." in text
+    drawing = browser.find_element("css selector", "figure svg")
+    assert drawing.get_attribute("aria-label") == "Loss by step"
+    assert drawing.size["width"] > 200
+    assert len(browser.find_element("css selector", "polyline").get_attribute("points").split()) == 20

@@ -46,9 +46,14 @@ def of_training(facts: Facts, observer: str) -> Mapping[str, Any]:
     return told[number] if isinstance(number, int) and 0 <= number < len(told) else {}
 
 
-def count(source: Mapping[str, Any], key: str) -> float:
+def several(value: Any) -> list[Any]:
+    """What a list holds; nothing where it is none."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def count(source: Any, key: str) -> float:
     """A number of an answer; 0 where there is none."""
-    value = source.get(key)
+    value = source.get(key) if isinstance(source, Mapping) else None
     return float(value) if isinstance(value, int | float) else 0.0
 
 

@@ -1,6 +1,6 @@
 """A checkpoint is read, and little or nothing of it arrives."""
 
-from harness.diagnoses._program import ProgramDiagnostician, at, count, entries
+from harness.diagnoses._program import ProgramDiagnostician, at, count, entries, several
 from harness.model import Diagnosis, Facts
 
 
@@ -13,7 +13,9 @@ class CheckpointNotLoaded(ProgramDiagnostician):
             own, missing, lost = (count(load, key) for key in ("tensors", "missing", "unexpected"))
             if not own or missing < 0.5 * own or not lost:
                 continue
-            names = [str(each) for key in ("first_missing", "first_unexpected") for each in load.get(key, ())]
+            names = [
+                str(each) for key in ("first_missing", "first_unexpected") for each in several(load.get(key))
+            ]
             return self.finding(
                 f"of {own:.0f} tensors of {load['model']}, {missing:.0f} are not in the checkpoint that"
                 " is loaded"

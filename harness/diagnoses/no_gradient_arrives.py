@@ -1,7 +1,7 @@
 """Parameters of layers that work never get a gradient."""
 
 from harness.diagnoses._evidence import found, listed, names
-from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, steps_of
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, several, steps_of
 from harness.model import Diagnosis, Facts
 
 
@@ -11,14 +11,14 @@ class NoGradientArrives(ProgramDiagnostician):
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Tensors that the optimizer holds, of modules that were called, without a gradient at any step."""
         told = found(facts, "parameters")
-        number, received = found(facts, "training").get("number", -1), told.get("never_received", ())
+        number, received = found(facts, "training").get("number", -1), several(told.get("never_received"))
         if not isinstance(number, int) or not 0 <= number < len(received) or steps_of(facts) < ENOUGH:
             return None
         idle = names(told, "idle_modules")
         stale = set(names(told, "stale_names"))
         cut = [
             name
-            for name in received[number]
+            for name in names({"names": received[number]}, "names")
             if name not in stale
             and not any(name.rpartition(".")[0].endswith(module) or not module for module in idle)
         ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.diagnoses._evidence import found
-from harness.diagnoses._program import ProgramDiagnostician
+from harness.diagnoses._program import ProgramDiagnostician, several
 from harness.model import Diagnosis, Facts
 
 
@@ -12,10 +12,10 @@ class NumbersNotFinite(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """The first; a single gradient that the optimizer got over is a guess."""
-        told = found(facts, "training").get("first_nonfinite") or ()
-        if len(told) != 3 or facts.trace is None:
+        told = several(found(facts, "training").get("first_nonfinite"))
+        if len(told) != 3 or not isinstance(told[0], int) or facts.trace is None:
             return None
-        step, what, tensor = int(told[0]), str(told[1]), str(told[2])
+        step, what, tensor = told[0], str(told[1]), str(told[2])
         lasting = not np.isfinite(facts.trace.weight_norm[-1]).all() or not np.isfinite(facts.trace.loss[-1])
         return self.finding(
             f"numbers stop being finite at step {step}: {what}{' of ' + tensor if tensor else ''}"

@@ -1,7 +1,7 @@
 """The optimizer holds tensors that the model no longer has."""
 
 from harness.diagnoses._evidence import found, listed, names
-from harness.diagnoses._program import ProgramDiagnostician, steps_of
+from harness.diagnoses._program import ProgramDiagnostician, several, steps_of
 from harness.model import Diagnosis, Facts
 
 
@@ -12,7 +12,7 @@ class OptimizerHoldsOthers(ProgramDiagnostician):
         """Tensors that belong to no model that worked, and that no gradient ever reached."""
         told = found(facts, "parameters")
         number = found(facts, "training").get("number", -1)
-        stale = told.get("stale", ())
+        stale = several(told.get("stale"))
         if (
             not isinstance(number, int)
             or not 0 <= number < len(stale)

@@ -32,12 +32,8 @@ class Behaviour(Observer):
         """Remember the call."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        from harness.watching.questions import (  # noqa: PLC0415 - brings torch
-            LastCall,
-            first_tensor,
-            is_tokens,
-            shifts_of,
-        )
+        from harness.watching.questions import LastCall  # noqa: PLC0415 - brings torch
+        from harness.watching.tensors import first_tensor, is_tokens, shifts_of  # noqa: PLC0415 - as above
 
         self.depth = call.depth
         if call.depth or id(call.module) not in hub.models or not torch.is_grad_enabled():
@@ -65,7 +61,7 @@ class Behaviour(Observer):
             self._of_output(last, loss)
 
     def _of_output(self, last: "LastCall", loss: Loss) -> None:
-        from harness.watching.questions import is_tokens, shifts_of  # noqa: PLC0415 - brings torch
+        from harness.watching.tensors import is_tokens, shifts_of  # noqa: PLC0415 - brings torch
 
         whole, target = not loss.target.is_floating_point(), loss.target.detach()
         if loss.kind == "cross_entropy" and whole and is_tokens(last.inputs):

@@ -53,7 +53,7 @@ class Cycle(Observer):
         """Nothing was seen yet."""
         self.stories: dict[int, _Story] = {}
         self.backwards = self.leaves = self.input_gradients = 0
-        self.loss_results: list[int] = []
+        self.loss_results: list[Any] = []
         self.roots: list[weakref.ref[Any]] = []
         self.late = False
         self.other_step = False
@@ -68,7 +68,8 @@ class Cycle(Observer):
         """Remember which tensors are means that a loss function gave."""
         del hub
         if loss.result.numel() == 1 and loss.options.get("reduction", "mean") == "mean":
-            self.loss_results.append(id(loss.result))
+            # Weakly, not by identity: another tensor may take the place of one that is gone.
+            self.loss_results.append(weakref.ref(loss.result))
             del self.loss_results[:-64]
 
     def backward_begins(self, hub: Any, roots: Any) -> None:
@@ -90,7 +91,7 @@ class Cycle(Observer):
         """How large are they now?"""
         if len(self.roots) < MOST_STATES:
             self.roots += [weakref.ref(root) for root in roots if root.grad_fn is not None]
-        undivided = any(id(root) in self.loss_results for root in roots)
+        undivided = any(root is result() for root in roots for result in self.loss_results)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
             story.since += 1
@@ -198,8 +199,8 @@ def _fingerprint(training: Any) -> tuple[float, ...]:
 
     with torch.no_grad():
         taken = [
-            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4]).double().sum()
+            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4])
             for each, places in zip(training.parameters, training.places, strict=True)
             if len(places)
         ]
-        return tuple(torch.stack(taken).tolist()) if taken else ()
+        return tuple(torch.cat(taken).tolist()) if taken else ()

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness.observers import Observer
+from harness.observers._chance import below, chance
+from harness.observers._history import leaves
 from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
@@ -133,7 +135,7 @@ class Losses(Observer):
 
     def _follow(self, hub: Any, site: _Site, predicted: Any, target: Any) -> None:
         """Was the target made by parameters of its own that an optimizer holds?"""
-        ours, theirs = _leaves(predicted), _leaves(target)
+        ours, theirs = leaves(predicted), leaves(target)
         held = {id(each) for one in hub.trainings.values() for each in one.parameters}
         if ours and theirs and not set(ours) & set(theirs) and set(theirs) & held:
             site.target_apart += 1
@@ -292,45 +294,6 @@ def _told(site: _Site) -> dict[str, Any]:
         "first": float(np.median(site.values[:size])) if site.values else math.nan,
         "final": float(np.median(site.values[-size:])) if site.values else math.nan,
         "lowest": min(site.values, default=math.nan),
-        "chance": _chance(site),
-        "below_chance": _below(site),
+        "chance": chance(site),
+        "below_chance": below(site),
     }
-
-
-def _chance(site: _Site) -> float:
-    """The loss of whoever knows the targets' frequencies, or their mean, and no input; or NaN."""
-    if site.histogram and site.kind in ("cross_entropy", "nll_loss"):
-        counts = np.array(list(site.histogram.values()), np.float64)
-        shares = counts / counts.sum()
-
-        return float(-(shares * np.log(shares)).sum())
-    if site.kind == "mse_loss" and site.rows > 1 and site.sums is not None:
-        variance = site.squares / site.rows - (site.sums / site.rows) ** 2
-        return float(max(0.0, variance.mean()))
-    return math.nan
-
-
-def _leaves(value: Any) -> dict[int, Any]:
-    """The parameters that a tensor was made from, by identity."""
-    found: dict[int, Any] = {}
-    seen, left = set(), [value.grad_fn]
-    while left:
-        node = left.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if leaf is not None:
-            found[id(leaf)] = leaf
-        left += [each for each, _ in node.next_functions]
-    return found
-
-
-def _below(site: _Site) -> float:
-    """By how many standard errors the last third of the losses lies below chance."""
-    last = np.array(site.values[-max(8, len(site.values) // 3) :])
-    chance = _chance(site)
-    if len(last) < 8 or not math.isfinite(chance) or not np.isfinite(last).all():
-        return math.nan
-    error = float(last.std(ddof=1)) / math.sqrt(len(last))
-    return (chance - float(last.mean())) / max(error, 1e-12)

@@ -153,5 +153,5 @@ def _storage(value: Any) -> int:
 
 
 def _rows(args: Any) -> int:
-    first = next((each for each in args if hasattr(each, "shape") and getattr(each, "ndim", 0)), None)
+    first = next((each for each in args if hasattr(each, "shape") and bool(getattr(each, "ndim", 0))), None)
     return -1 if first is None else int(first.shape[0])

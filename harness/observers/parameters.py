@@ -52,65 +52,40 @@ class Parameters(Observer):
         """Names of parameters by what became of them."""
         if not hub.models:
             raise NotImplementedError("no module with parameters was called")
-        held = {
-            id(each)
-            for one in hub.optimizers.values()
-            for group in one.param_groups
-            for each in group["params"]
-        }
         named = [(name, each, model) for model in hub.models.values() for name, each in _named(hub, model)]
-        owned = {id(each) for _, each, _ in named}
-        trained = hub.trained_models()
         return {
-            "parameters": sum(each.numel() for _, each in {id(e): (n, e) for n, e, _ in named}.values()),
-            "trainable": sum(e.numel() for e in {id(e): e for _, e, _ in named if e.requires_grad}.values()),
-            "tensors": len(owned),
-            "held": len(held & owned),
-            "models": [type(model).__name__ for model in hub.models.values()],
-            "uncovered": [
-                name
-                for name, each, model in named
-                if id(each) not in held
-                and each.requires_grad
-                and self.received.get(id(each))
-                and any(model is one for one in trained)
-            ],
-            "stale": [_stale(one, owned) for one in hub.trainings.values()],
-            "stale_names": [
-                name
-                for one in hub.trainings.values()
-                for name, each in zip(one.tensors, one.parameters, strict=True)
-                if id(each) not in owned
-            ],
-            "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
+            **_sizes(hub, named),
+            **self._unheld(hub, named),
+            **_by_training(hub, {id(each) for _, each, _ in named}),
             "trained_frozen": _adapters_frozen(named),
-            "never_received": [
-                [
-                    name
-                    for name, absent in zip(one.tensors, one.absent, strict=True)
-                    if one.count and absent == one.count
-                ]
-                for one in hub.trainings.values()
-            ],
             "idle_modules": self._never_called(hub),
             "empty_groups": [
                 [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
                 for number in hub.trainings
             ],
             "unregistered": self._unregistered(hub),
-            "repeated": _repeated(trained),
-            "marked_modules": [
-                name or type(model).__name__
-                for model in trained
-                for name, module in model.named_modules()
-                if "requires_grad" in vars(module)
-                and any(each.requires_grad != vars(module)["requires_grad"] for each in module.parameters())
-            ],
+            "repeated": _repeated(hub.trained_models()),
+            "marked_modules": _marked(hub.trained_models()),
             "never_stepped": [
                 f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
                 for number, one in hub.optimizers.items()
                 if number not in hub.trainings and _stands_alone(one, hub)
             ],
+        }
+
+    def _unheld(self, hub: Any, named: list[tuple[str, Any, Any]]) -> dict[str, Any]:
+        """Parameters of trained models that get gradients and that no optimizer holds; and the other way."""
+        held, trained = _held(hub), {id(model) for model in hub.trained_models()}
+        return {
+            "uncovered": [
+                name
+                for name, each, model in named
+                if id(each) not in held
+                and each.requires_grad
+                and self.received.get(id(each))
+                and id(model) in trained
+            ],
+            "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
         }
 
     def _never_called(self, hub: Any) -> list[str]:
@@ -125,12 +100,7 @@ class Parameters(Observer):
     def _unregistered(self, hub: Any) -> list[str]:
         """Modules with trainable parameters that worked, and belong to no model that was called."""
         owned = {id(module) for model in hub.models.values() for module in model.modules()}
-        held = {
-            id(each)
-            for one in hub.optimizers.values()
-            for group in one.param_groups
-            for each in group["params"]
-        }
+        held = _held(hub)
         alive = [reference() for number, reference in self.inner.items() if number not in owned]
         return [
             type(module).__name__
@@ -148,6 +118,56 @@ def _named(hub: Any, model: Any) -> list[tuple[str, Any]]:
     return [
         (f"{type(model).__name__}.{name}" if several else name, each)
         for name, each in model.named_parameters()
+    ]
+
+
+def _held(hub: Any) -> set[int]:
+    """Parameters of all optimizers, by identity."""
+    groups = (group for one in hub.optimizers.values() for group in one.param_groups)
+    return {id(each) for group in groups for each in group["params"]}
+
+
+def _sizes(hub: Any, named: list[tuple[str, Any, Any]]) -> dict[str, Any]:
+    """How much there is; what two models share counts once."""
+    each_once = {id(each): each for _, each, _ in named}
+    return {
+        "parameters": sum(each.numel() for each in each_once.values()),
+        "trainable": sum(each.numel() for each in each_once.values() if each.requires_grad),
+        "tensors": len(each_once),
+        "held": len(_held(hub) & set(each_once)),
+        "models": [type(model).__name__ for model in hub.models.values()],
+    }
+
+
+def _by_training(hub: Any, owned: set[int]) -> dict[str, Any]:
+    """What the optimizers hold that belongs to no model, or that no gradient ever reached."""
+    return {
+        "stale": [_stale(one, owned) for one in hub.trainings.values()],
+        "stale_names": [
+            name
+            for one in hub.trainings.values()
+            for name, each in zip(one.tensors, one.parameters, strict=True)
+            if id(each) not in owned
+        ],
+        "never_received": [
+            [
+                name
+                for name, absent in zip(one.tensors, one.absent, strict=True)
+                if one.count and absent == one.count
+            ]
+            for one in hub.trainings.values()
+        ],
+    }
+
+
+def _marked(models: list[Any]) -> list[str]:
+    """Modules with a `requires_grad` of their own that their parameters do not share."""
+    return [
+        name or type(model).__name__
+        for model in models
+        for name, module in model.named_modules()
+        if "requires_grad" in vars(module)
+        and any(each.requires_grad != vars(module)["requires_grad"] for each in module.parameters())
     ]
 
 

@@ -7,7 +7,8 @@ In the tests of a package that brings plugins:
     class TestPerplexity(CheckContract):
         names = ("perplexity",)     # without this line: all checks that are found
 
-`ProbeContract` and `BackendContract` work alike. Needs pytest, which nothing else of `harness` imports.
+`ProbeContract`, `BackendContract` and `ObserverContract` work alike. Needs pytest, which nothing else of
+`harness` imports.
 """
 
 import pytest
@@ -17,12 +18,14 @@ pytest.register_assert_rewrite(
     "harness.testing.checks",
     "harness.testing.probes",
     "harness.testing.backends",
+    "harness.testing.observers",
 )
 
 from harness.testing.backends import BackendContract  # noqa: E402 - asserts are rewritten on import
 from harness.testing.checks import CheckContract, example  # noqa: E402 - as above
 from harness.testing.contract import Contract  # noqa: E402 - as above
 from harness.testing.healthy import healthy_facts, healthy_problem, healthy_trace  # noqa: E402 - as above
+from harness.testing.observers import ObserverContract  # noqa: E402 - as above
 from harness.testing.probes import ProbeContract  # noqa: E402 - as above
 from harness.testing.sample import (  # noqa: E402 - as above
     observe,
@@ -36,6 +39,7 @@ __all__ = [
     "BackendContract",
     "CheckContract",
     "Contract",
+    "ObserverContract",
     "ProbeContract",
     "example",
     "healthy_facts",

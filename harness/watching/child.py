@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.codec import write_facts
 from harness.discover import working
@@ -40,15 +41,25 @@ def main(path: str) -> int:
     job = json.loads(Path(path).read_text())
     observers = {"keeper": Keeper(), **{name: one() for name, one in working("observers").items()}}
     deadline = time.monotonic() + 60 * job["minutes"] if job["minutes"] else 0.0
-    hub = Hub(observers, steps=job["steps"], deadline=deadline)  # type: ignore[arg-type]
+    hub = Hub(observers, steps=job["steps"], deadline=deadline)
     folder, began = Path(job["folder"]), time.perf_counter()
     hub.observers["snapshots"] = _Snapshots(folder, began)  # type: ignore[assignment]
     hub.listen()
+    hub.leave = lambda: _end(hub, folder, began)
     install(hub)
     ending = _run(job["script"], job["arguments"])
     _leave(hub, folder, ending, time.perf_counter() - began, asked=True)
-    sys.stdout.flush()
+    with suppress(Exception):  # the program may have closed it
+        sys.stdout.flush()
     return ending.code
+
+
+def _end(hub: Hub, folder: Path, began: float) -> NoReturn:
+    """Tell what was seen and go: the program catches everything."""
+    _leave(hub, folder, Ending("stopped", hub.stopped), time.perf_counter() - began, asked=True)
+    with suppress(Exception):
+        sys.stdout.flush()
+    os._exit(0)
 
 
 def _run(script: str, arguments: list[str]) -> Ending:
@@ -192,9 +203,9 @@ def _of_training(hub: Hub, number: int, answers: Mapping[str, Answer], seconds: 
 
 def _problem(training: Any, answers: Mapping[str, Answer]) -> ProblemFacts:
     sites = [site for site in answers["losses"].facts.get("sites", ()) if site["training"]]
-    main = max(sites, key=lambda site: site["calls"], default={})
-    classes = int(main.get("classes", 0))
-    chance = main.get("chance", math.nan)
+    most: Mapping[str, Any] = max(sites, key=lambda site: site["calls"], default={})
+    classes = int(most.get("classes", 0))
+    chance = most.get("chance", math.nan)
     anchors = Anchors(
         uniform=math.log(classes) if classes > 1 else None,
         unigram=chance if classes > 1 and math.isfinite(chance) else None,

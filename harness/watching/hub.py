@@ -17,12 +17,34 @@ if TYPE_CHECKING:
     from harness.observers import Observer
     from harness.watching.training import Training
 
-EVENTS = (
-    "optimizer_made", "stepping", "stepped", "backward_begins", "backward_ended", "called", "calling",
-    "loss_computed", "clipping", "unscaled", "scaled", "scheduler_made", "loader_started", "batch_loaded",
-    "state_loaded", "saved", "loaded", "state_used", "dropped", "subtracted", "softened",
-)  # fmt: skip
-"""What hooks tell; an observer listens to those that it has a method for."""
+EVENTS: Mapping[str, tuple[str, ...]] = {
+    "optimizer_made": ("optimizer",),
+    "stepping": ("optimizer", "late"),
+    "stepped": ("optimizer",),
+    "backward_begins": ("roots",),
+    "backward_ended": ("roots",),
+    "calling": ("module", "args", "depth"),
+    "called": ("call",),
+    "loss_computed": ("loss",),
+    "clipping": ("parameters", "limit"),
+    "scaled": ("scaler",),
+    "unscaled": ("scaler", "optimizer"),
+    "scheduler_made": ("scheduler", "optimizer"),
+    "loader_started": ("iterator", "loader"),
+    "batch_loaded": ("iterator", "batch"),
+    "state_loaded": ("module", "state", "result"),
+    "state_used": ("owner", "state"),
+    "saved": ("value",),
+    "loaded": ("value",),
+    "dropped": ("share", "training"),
+    "subtracted": ("one", "other", "result"),
+    "softened": ("values", "axis"),
+}
+"""What hooks tell, and of what, after the hub; an observer listens to those that it has a method for."""
+
+
+PATIENCE = 3
+"""So often may a program catch what is to end it; then it is left without its consent."""
 
 
 class StopTraining(BaseException):
@@ -34,7 +56,8 @@ class Hub:
 
     trainings: by optimizer, in the order of their first step. models: root modules that were called, by
     identity. roots: values of the losses that were backpropagated since the last update of any optimizer.
-    latest: the training whose optimizer stepped last. spent: seconds that observation took.
+    latest: the training whose optimizer stepped last. spent: seconds that observation took. leave: ends the
+    process of a program that will not end.
     """
 
     def __init__(self, observers: Mapping[str, "Observer"], *, steps: int = 0, deadline: float = 0.0) -> None:
@@ -48,6 +71,8 @@ class Hub:
         self.latest: Training | None = None
         self.broken: dict[str, str] = {}
         self.stopped = ""
+        self.refused = 0
+        self.leave: Callable[[], None] = lambda: None
         self.spent = 0.0
         self.busy = False
         self.process = os.getpid()
@@ -107,11 +132,16 @@ class Hub:
             StopTraining: it is time.
         """
         if self.steps and self.step >= self.steps:
-            self.stopped = f"stopped after {self.steps} steps, as asked"
-            raise StopTraining(self.stopped)
+            self._stop(f"stopped after {self.steps} steps, as asked")
         if self.deadline and time.monotonic() >= self.deadline:
-            self.stopped = "stopped after the minutes that were asked for"
-            raise StopTraining(self.stopped)
+            self._stop("stopped after the minutes that were asked for")
+
+    def _stop(self, why: str) -> None:
+        self.stopped = why
+        self.refused += 1
+        if self.refused > PATIENCE:
+            self.leave()
+        raise StopTraining(why)
 
     def sampled(self, count: int, *, first: int = 12, every: int = 8) -> bool:
         """Whether the `count`-th of many like events is looked at closely."""

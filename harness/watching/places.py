@@ -11,10 +11,10 @@ OURS = str(Path(__file__).parents[1])
 
 def place(frame: FrameType | None = None) -> str:
     """`train.py:41`: the innermost line that belongs to no library and not to us; '' if there is none."""
-    here = frame or sys._getframe(1)  # noqa: SLF001 - what `inspect` uses, without its cost
+    here: FrameType | None = frame or sys._getframe(1)  # noqa: SLF001 - as `inspect`, without its cost
     while here is not None:
         name = here.f_code.co_filename
         if not name.startswith((*LIBRARIES, OURS, "<")):
             return f"{Path(name).name}:{here.f_lineno}"
-        here = here.f_back  # type: ignore[assignment]
+        here = here.f_back
     return ""

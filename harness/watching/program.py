@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,11 +54,13 @@ def watch(job: Job, on_line: Callable[[str], None] = lambda _: None) -> Watched:
     """Run a script under observation.
 
     Raises:
-        HarnessError: there is no such script.
+        HarnessError: there is no such script, or no such interpreter.
         BrokenError: it left nothing behind, not even a word of how it ended.
     """
     if not job.script.is_file():
         raise HarnessError(f"{job.script}: no such file; expected a Python script")
+    if shutil.which(job.python) is None:
+        raise HarnessError(f"--python {job.python}: no such program; expected a Python interpreter")
     job.folder.mkdir(parents=True, exist_ok=True)
     for old in job.folder.glob("facts.*"):
         old.unlink()
@@ -96,7 +99,7 @@ def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
     path.write_text(
         json.dumps(
             {
-                "script": str(job.script.resolve()), "arguments": list(job.arguments), "steps": job.steps,
+                "script": str(job.script), "arguments": list(job.arguments), "steps": job.steps,
                 "minutes": job.minutes, "folder": str(job.folder.resolve()),
             }
         )

@@ -4,17 +4,20 @@ Random numbers are drawn from a fork of the generators, and the program's own mo
 """
 
 import copy
+import io
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from harness.watching.derivatives import derivative
+from harness.watching.tensors import first_tensor, is_mask, is_tokens, shifts_of
+
 MOST_PARAMETERS = 50_000_000
-MOST_TENSORS = 40
-"""So many of a model's tensors have their gradient held against central differences."""
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
     )
     call = call.copied()
     answers: dict[str, Any] = {"shifts": {str(s): share for s, share in call.shifts.items()}}
-    with torch.random.fork_rng(devices=devices):
+    with _unheard(), torch.random.fork_rng(devices=devices):
         try:
             twin = copy.deepcopy(getattr(model, "_orig_mod", model))
         except Exception as error:  # noqa: BLE001 - some models cannot be copied
@@ -62,11 +65,19 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
                 answers.setdefault("unasked", "time was over")
                 break
             try:
-                with _precision(question is _derivative):
+                with _precision(question is derivative):
                     answers |= question(twin, call)
             except Exception as error:  # noqa: BLE001 - a question that cannot be put is none
                 answers[f"failed_{question.__name__.strip('_')}"] = f"{type(error).__name__}: {error}"[:200]
     return answers
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What a model prints, and what torch warns of, belongs to the question and not to the program."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
@@ -240,7 +251,7 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
     """With a mask beside the inputs: what is marked, or the rest, reaches which outputs of the other side?"""
     inputs = call.inputs
     masks = [
-        each for each in (*call.args, *call.kwargs.values()) if each is not inputs and _is_mask(each, inputs)
+        each for each in (*call.args, *call.kwargs.values()) if each is not inputs and is_mask(each, inputs)
     ]
     before = _output(twin.eval(), call)
     if not masks or len(before) != len(inputs):
@@ -257,17 +268,6 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
         found[f"{name}_moves"] = float((moved[~side] if each_own else moved).max()) / size
         found[f"{name}_constant"] = bool((values == values[0]).all())
     return found
-
-
-def _is_mask(value: Any, inputs: Any) -> bool:
-    if (
-        not isinstance(value, torch.Tensor)
-        or inputs is None
-        or inputs.dim() < 2
-        or value.shape != inputs.shape[:2]
-    ):
-        return False
-    return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())
 
 
 def _modes_agree(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -292,7 +292,8 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
         if isinstance(each, torch.nn.ReLU | torch.nn.ReLU6):
 
             def note(_: Any, __: Any, output: Any, name: str = name) -> None:
-                dead[name] = float((output.reshape(-1, output.shape[-1]) == 0).all(0).float().mean())
+                share = float((output.reshape(-1, output.shape[-1]) == 0).all(0).float().mean())
+                dead[name] = max(share, dead.get(name, 0.0))  # one module may serve several layers
 
             handles.append(each.register_forward_hook(note))
     try:
@@ -303,92 +304,10 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
     return {"dead_units": dead} if dead else {}
 
 
-def _derivative(twin: Any, call: LastCall) -> dict[str, Any]:
-    """Is the gradient the derivative of the output? Central differences along it, in double precision."""
-    exact = copy.deepcopy(twin).double().eval()
-    args = tuple(_double(each) for each in call.args)
-    kwargs = {name: _double(each) for name, each in call.kwargs.items()}
-    tensors = [(name, each) for name, each in exact.named_parameters() if each.requires_grad]
-
-    def loss() -> Any:
-        """A smooth function of all outputs, in which none stands for another."""
-        torch.manual_seed(0)
-        output = first_tensor(exact(*args, **kwargs)).reshape(-1)
-        return (output * torch.sin(torch.arange(len(output), device=output.device) + 1.0)).sum()
-
-    first = loss()
-    if float(first) != float(loss()):
-        return {}
-    first.backward()
-    squares = {name: float((each.grad**2).sum()) for name, each in tensors if each.grad is not None}
-    asked = [(name, each) for name, each in tensors if squares.get(name, 0) > 1e-8 * sum(squares.values())]
-    ratios = {
-        name: _slope(loss, each, squares[name]) / squares[name]
-        for name, each in asked[:: max(1, len(asked) // MOST_TENSORS)]
-    }
-    return {"derivative": ratios}
-
-
-def _slope(loss: Callable[[], Any], tensor: Any, squares: float) -> float:
-    """How the loss changes along the gradient of a tensor, by central differences."""
-    step = 1e-5 * max(float(tensor.detach().norm()), 1e-3) / squares**0.5
-    values = []
-    with torch.no_grad():
-        for sign in (1, -2):
-            tensor.add_(tensor.grad, alpha=sign * step)
-            values.append(float(loss()))
-        tensor.add_(tensor.grad, alpha=step)
-    return (values[0] - values[1]) / (2 * step)
-
-
-def first_tensor(value: Any) -> Any:
-    """The first tensor of an output or of arguments; logits where an output names them."""
-    if isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, Mapping):
-        named = [value[name] for name in ("logits", "input_ids") if isinstance(value.get(name), torch.Tensor)]
-        if named:
-            return named[0]
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        tensors = [found for each in value if (found := first_tensor(each)) is not None]
-        # Of (loss, logits), the logits: a scalar is what was made of the output.
-        return next((each for each in tensors if each.dim()), tensors[0] if tensors else None)
-    return None
-
-
-def is_tokens(inputs: Any) -> bool:
-    """Whether these are rows of at least four token ids."""
-    return (
-        inputs is not None and inputs.dim() == 2 and not inputs.is_floating_point() and inputs.shape[1] >= 4
-    )
-
-
-def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
-    """How often a target is the token at its own place, at the next one, or at the one after."""
-    if target.numel() % len(inputs):
-        return {}
-    rows = target.reshape(len(inputs), -1)
-    if abs(rows.shape[1] - inputs.shape[1]) > 2:
-        return {}
-    found = {}
-    for shift in (-1, 0, 1, 2):
-        width = min(rows.shape[1], inputs.shape[1] - shift)
-        begin = max(0, -shift)
-        ours, theirs = rows[:, begin:width], inputs[:, begin + shift : width + shift]
-        counted = ours >= 0
-        found[shift] = float((ours == theirs)[counted].float().mean()) if bool(counted.any()) else 0.0
-    return found
-
-
 def _target_rows(call: LastCall) -> int:
     """How many samples the target tells of; -1 where that is not clear."""
     flat = len(call.shape) == 2 or (len(call.shape) > 2 and call.target.dim() >= 2)
     return len(call.target) if flat and call.target.dim() else -1
-
-
-def _double(value: Any) -> Any:
-    return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _cloned(value: Any) -> Any:
@@ -398,6 +317,6 @@ def _cloned(value: Any) -> Any:
 QUESTIONS = (
     _repeats, _rows_alike, _follows_input, _isolated, _positions, _given_answer, _mask_kept,
     _modes_agree, _dead_units,
-    _derivative,
+    derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

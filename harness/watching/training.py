@@ -1,6 +1,7 @@
 """One optimizer's training, recorded step by step: norms of every tensor, updates of a sample of elements."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +72,8 @@ class Training:
         """How far the sampled weights lie from where the last update left them, relative to their size."""
         now = _sample(self.parameters, self.places)
         pairs = [(new, old[: len(new)]) for new, old in zip(now, self.last, strict=False)]
-        away = sum(float((new - old).square().sum()) for new, old in pairs)
-        size = sum(float(old.square().sum()) for _, old in pairs)
+        away = sum(float(np.square(new - old).sum()) for new, old in pairs)
+        size = sum(float(np.square(old).sum()) for _, old in pairs)
         return math.sqrt(away / size) if size > 0 else 0.0
 
     def clipping(self) -> None:
@@ -97,7 +98,8 @@ class Training:
             before |= self._gradients(before["places"])
         now = _sample(self.parameters, before["places"])
         self.last = now
-        moved = [after - old for after, old in zip(now, before["weights"], strict=True)]
+        with np.errstate(all="ignore"):
+            moved = [after - old for after, old in zip(now, before["weights"], strict=True)]
         self._count_idle(moved, before["sampled"], rate)
         columns = self._columns(before, moved)
         self._look_for_nonfinite(loss, columns)
@@ -119,23 +121,20 @@ class Training:
 
     def _gradients(self, at: list[torch.Tensor]) -> dict[str, Any]:
         gradients = [parameter.grad for parameter in self.parameters]
-        sampled = [
-            torch.zeros(len(places)) if gradient is None else _taken(gradient, places)
-            for gradient, places in zip(gradients, at, strict=True)
-        ]
+        sampled = _sample(gradients, at)
         self.absent += [gradient is None for gradient in gradients]
         return {"gradient": norms(gradients), "sampled": sampled}
 
-    def _count_idle(self, moved: list[torch.Tensor], gradients: list[torch.Tensor], rate: float) -> None:
+    def _count_idle(self, moved: list[Float64], gradients: list[Float64], rate: float) -> None:
         if not rate:
             return
         for number, (change, gradient) in enumerate(zip(moved, gradients, strict=True)):
             pulled = gradient != 0
             if pulled.any():
                 self.asked[number] += 1
-                self.idle[number] += float((change[pulled] == 0).float().mean())
+                self.idle[number] += float((change[pulled] == 0).mean())
 
-    def _columns(self, before: dict[str, Any], moved: list[torch.Tensor]) -> dict[str, Float64]:
+    def _columns(self, before: dict[str, Any], moved: list[Float64]) -> dict[str, Float64]:
         gradients, weights = before["sampled"], before["weights"]
         share = np.array(
             [math.sqrt(p.numel() / max(1, len(m))) for p, m in zip(self.parameters, moved, strict=True)]
@@ -143,11 +142,11 @@ class Training:
         return {
             "gradient_norm": before["gradient"] if self.unclipped is None else self.unclipped,
             "clipped_norm": before["gradient"],
-            "gradient_largest": _each(gradients, lambda values: values.abs().max()),
-            "gradient_nonzero": _each(gradients, lambda values: (values != 0).float().mean()),
+            "gradient_largest": _each(gradients, lambda values: np.abs(values).max()),
+            "gradient_nonzero": _each(gradients, lambda values: (values != 0).mean()),
             "weight_norm": before["norms"],
-            "weight_mean": _each(weights, lambda values: values.abs().mean()),
-            "update_norm": _each(moved, lambda values: values.norm()) * share,
+            "weight_mean": _each(weights, lambda values: np.abs(values).mean()),
+            "update_norm": _each(moved, np.linalg.norm) * share,
         }
 
     def _look_for_nonfinite(self, loss: float, columns: dict[str, Float64]) -> None:
@@ -169,7 +168,7 @@ class Training:
     def trace(self) -> Trace:
         """All rows; what the rule of the optimizer would give is not computed for programs."""
         rows, width = self.rows, len(self.tensors)
-        columns = {
+        columns: dict[str, Any] = {
             name: np.array([row.columns[name] for row in rows], np.float64).reshape(len(rows), width)
             for name in COLUMNS
         }
@@ -199,7 +198,7 @@ def norms(tensors: "list[Any]") -> Float64:
         for number in dense:
             groups.setdefault((tensors[number].device, tensors[number].dtype), []).append(number)
         for numbers in groups.values():
-            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own way to clip
+            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # noqa: SLF001 - torch's own way to clip
             found[numbers] = torch.stack(values).double().cpu().numpy()
         for number, each in enumerate(tensors):
             if each is not None and each.layout is not torch.strided:
@@ -207,8 +206,16 @@ def norms(tensors: "list[Any]") -> Float64:
     return found
 
 
-def _sample(tensors: list[torch.Tensor], places: list[torch.Tensor]) -> list[torch.Tensor]:
-    return [_taken(tensor, at) for tensor, at in zip(tensors, places, strict=True)]
+def _sample(tensors: list[Any], places: list[torch.Tensor]) -> list[Float64]:
+    """The elements at these places of each, 0 for None. One copy for all: many small ones take long."""
+    taken = [
+        torch.zeros(len(at), device=at.device) if tensor is None else _taken(tensor, at)
+        for tensor, at in zip(tensors, places, strict=True)
+    ]
+    if not taken:
+        return []
+    together = torch.cat([each.to(taken[0].device) for each in taken]).cpu().numpy().astype(np.float64)
+    return np.split(together, np.cumsum([len(at) for at in places])[:-1])
 
 
 def _places(parameter: torch.Tensor) -> torch.Tensor:
@@ -223,8 +230,9 @@ def _taken(tensor: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         tensor = tensor.detach()
         if tensor.layout is not torch.strided:
             tensor = tensor.to_dense()
-        return torch.take(tensor, places).float().cpu()
+        return torch.take(tensor, places).float()
 
 
-def _each(tensors: list[torch.Tensor], measure: Any) -> Float64:
-    return np.array([float(measure(values)) if len(values) else 0.0 for values in tensors])
+def _each(samples: list[Float64], measure: Callable[[Float64], Any]) -> Float64:
+    with np.errstate(all="ignore"):
+        return np.array([float(measure(values)) if len(values) else 0.0 for values in samples])

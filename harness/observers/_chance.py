@@ -1,0 +1,28 @@
+"""The loss that takes no input, and whether a program got below it."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def chance(site: Any) -> float:
+    """The loss of whoever knows the targets' frequencies, or their mean, and no input; or NaN."""
+    if site.histogram and site.kind in ("cross_entropy", "nll_loss"):
+        counts = np.array(list(site.histogram.values()), np.float64)
+        shares = counts / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+    if site.kind == "mse_loss" and site.rows > 1 and site.sums is not None:
+        variance = site.squares / site.rows - (site.sums / site.rows) ** 2
+        return float(max(0.0, variance.mean()))
+    return math.nan
+
+
+def below(site: Any) -> float:
+    """By how many standard errors the last third of the losses lies below chance."""
+    last = np.array(site.values[-max(8, len(site.values) // 3) :])
+    reached = chance(site)
+    if len(last) < 8 or not math.isfinite(reached) or not np.isfinite(last).all():
+        return math.nan
+    error = float(last.std(ddof=1)) / math.sqrt(len(last))
+    return (reached - float(last.mean())) / max(error, 1e-12)

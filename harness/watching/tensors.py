@@ -1,0 +1,58 @@
+"""Tensors within arguments and outputs of any form, and what rows of tokens say of their targets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def first_tensor(value: Any) -> Any:
+    """The first tensor of an output or of arguments; logits where an output names them."""
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, Mapping):
+        named = [value[name] for name in ("logits", "input_ids") if isinstance(value.get(name), torch.Tensor)]
+        if named:
+            return named[0]
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        tensors = [found for each in value if (found := first_tensor(each)) is not None]
+        # Of (loss, logits), the logits: a scalar is what was made of the output.
+        return next((each for each in tensors if each.dim()), tensors[0] if tensors else None)
+    return None
+
+
+def is_tokens(inputs: Any) -> bool:
+    """Whether these are rows of at least four token ids."""
+    return (
+        inputs is not None and inputs.dim() == 2 and not inputs.is_floating_point() and inputs.shape[1] >= 4
+    )
+
+
+def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
+    """How often a target is the token at its own place, at the next one, or at the one after."""
+    if target.numel() % len(inputs):
+        return {}
+    rows = target.reshape(len(inputs), -1)
+    if abs(rows.shape[1] - inputs.shape[1]) > 2:
+        return {}
+    found = {}
+    for shift in (-1, 0, 1, 2):
+        width = min(rows.shape[1], inputs.shape[1] - shift)
+        begin = max(0, -shift)
+        ours, theirs = rows[:, begin:width], inputs[:, begin + shift : width + shift]
+        counted = ours >= 0
+        found[shift] = float((ours == theirs)[counted].float().mean()) if bool(counted.any()) else 0.0
+    return found
+
+
+def is_mask(value: Any, inputs: Any) -> bool:
+    """Whether this says something of every place of the inputs, by 0 and 1 and not all alike."""
+    if (
+        not isinstance(value, torch.Tensor)
+        or inputs is None
+        or inputs.dim() < 2
+        or value.shape != inputs.shape[:2]
+    ):
+        return False
+    return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())

@@ -1,0 +1,789 @@
+"""Small healthy programs, and for every diagnosis that stands alone the change that makes one of them sick."""
+
+from dataclasses import dataclass
+
+PREAMBLE = """\
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+torch.manual_seed(0)
+"""
+
+CLASSIFIER = (
+    PREAMBLE
+    + """
+centres = 2 * torch.randn(4, 8)
+labels = torch.randint(4, (640,))
+inputs = centres[labels] + torch.randn(640, 8)
+train = TensorDataset(inputs[:512], labels[:512])
+test = TensorDataset(inputs[512:], labels[512:])
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(8, 16)
+        self.layers = nn.ModuleList([nn.Linear(16, 16) for _ in range(2)])
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(0.1)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        for layer in self.layers:
+            x = x + self.relu(layer(x))
+        return self.head(self.dropout(x))
+
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - 0.5 * step / 64)
+loader = DataLoader(train, batch_size=32, shuffle=True)
+for epoch in range(4):
+    model.train()
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    with torch.no_grad():
+        for x, y in DataLoader(test, batch_size=64):
+            held_out = F.cross_entropy(model(x), y)
+print(float(held_out))
+"""
+)
+
+REGRESSION = (
+    PREAMBLE
+    + """
+inputs = torch.randn(512, 6)
+targets = inputs @ torch.randn(6) + 0.1 * torch.randn(512)
+model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+for step in range(60):
+    rows = torch.randint(512, (32,))
+    x, y = inputs[rows], targets[rows]
+    predicted = model(x).squeeze(-1)
+    loss = F.mse_loss(predicted, y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+LANGUAGE = (
+    PREAMBLE
+    + """
+text = torch.randint(16, (4096,))
+for n in range(1, 4096):
+    if n % 3:
+        text[n] = (3 * text[n - 1]) % 16
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(16, 16)
+        self.positions = nn.Embedding(12, 16)
+        self.mix = nn.Linear(16, 48)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, ids):
+        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
+        q, k, v = self.mix(x).chunk(3, dim=-1)
+        x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.head(x)
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+for step in range(60):
+    begins = torch.randint(4096 - 13, (8,))
+    rows = torch.stack([text[begin : begin + 13] for begin in begins.tolist()])
+    ids, following = rows[:, :-1], rows[:, 1:]
+    logits = model(ids)
+    loss = F.cross_entropy(logits.flatten(0, 1), following.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+PADDED = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(16, 16, padding_idx=0)
+        self.mix = nn.Linear(16, 48)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, ids, mask):
+        x = self.tokens(ids)
+        q, k, v = self.mix(x).chunk(3, dim=-1)
+        seen = mask.bool()[:, None, :]
+        return self.head(x + F.scaled_dot_product_attention(q, k, v, attn_mask=seen))
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+for step in range(60):
+    ids = torch.randint(1, 16, (8, 12))
+    mask = torch.arange(12) < torch.randint(5, 12, (8, 1))
+    ids[~mask] = 0
+    tags = ids * 7 % 15 + 1
+    tags[~mask] = 0
+    loss = F.cross_entropy(model(ids, mask).transpose(1, 2), tags, ignore_index=0)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+IMAGES = (
+    PREAMBLE
+    + """
+labels = torch.randint(3, (256,))
+images = torch.randn(256, 1, 6, 6)
+for n in range(256):
+    images[n, :, labels[n] * 2 : labels[n] * 2 + 2] += 2
+model = nn.Sequential(
+    nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+size = 16
+for step in range(64):
+    rows = torch.randint(256, (size,))
+    x, y = images[rows], labels[rows]
+    loss = F.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+ACCUMULATION = (
+    PREAMBLE
+    + """
+centres = 2 * torch.randn(4, 8)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+sizes = [16, 16, 16, 16]
+for step in range(30):
+    optimizer.zero_grad()
+    for size in sizes:
+        labels = torch.randint(4, (size,))
+        x = centres[labels] + torch.randn(size, 8)
+        loss = F.cross_entropy(model(x), labels)
+        (loss / len(sizes)).backward()
+    optimizer.step()
+"""
+)
+
+RESUMED = (
+    PREAMBLE
+    + """
+import os
+import tempfile
+
+
+def new():
+    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+
+
+def fit(model, optimizer, steps):
+    for step in range(steps):
+        x = torch.randn(32, 6)
+        loss = F.mse_loss(model(x).squeeze(-1), x @ weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+weights = torch.randn(6)
+model = new()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+fit(model, optimizer, 20)
+path = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(os.path.abspath(__file__))), "last.pt")
+state = dict(model.state_dict())
+torch.save({"model": state, "optimizer": optimizer.state_dict()}, path)
+
+saved = torch.load(path, weights_only=True)
+model = new()
+model.load_state_dict(saved["model"], strict=True)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+optimizer.load_state_dict(saved["optimizer"])
+fit(model, optimizer, 40)
+"""
+)
+
+TARGET_NETWORK = (
+    PREAMBLE
+    + """
+import copy
+
+torch.manual_seed(1)
+model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+target = copy.deepcopy(model)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    state, reward = torch.randn(32, 6), torch.randn(32, 1)
+    following = state.roll(1, 1) + 0.1 * torch.randn(32, 6)
+    with torch.no_grad():
+        wanted = state[:, :1] + 0.1 * reward + 0.5 * target(following).max(1, keepdim=True).values
+    loss = F.smooth_l1_loss(model(state)[:, :1], wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for own, other in zip(target.parameters(), model.parameters()):
+            own.lerp_(other, 0.05)
+"""
+)
+
+TWO_MODELS = (
+    PREAMBLE
+    + """
+generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+critic = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(), nn.Linear(16, 1))
+makes = torch.optim.Adam(generator.parameters(), lr=1e-3)
+judges = torch.optim.Adam(critic.parameters(), lr=1e-3)
+for step in range(40):
+    real = torch.randn(32, 2) + 3
+    fake = generator(torch.randn(32, 4))
+    judged = F.binary_cross_entropy_with_logits(critic(real), torch.ones(32, 1))
+    judged = judged + F.binary_cross_entropy_with_logits(critic(fake.detach()), torch.zeros(32, 1))
+    judges.zero_grad()
+    judged.backward()
+    judges.step()
+    fooled = F.binary_cross_entropy_with_logits(critic(fake), torch.ones(32, 1))
+    makes.zero_grad()
+    fooled.backward()
+    makes.step()
+"""
+)
+
+WORKERS = (
+    PREAMBLE
+    + """
+class Stream(IterableDataset):
+    def __iter__(self):
+        worker = torch.utils.data.get_worker_info()
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randn(320, 6, generator=generator)
+        yield from rows[worker.id :: worker.num_workers]
+
+
+weights = torch.randn(6)
+model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+for x in DataLoader(Stream(), batch_size=8, num_workers=2):
+    loss = F.mse_loss(model(x).squeeze(-1), x @ weights)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+ADAPTED = (
+    PREAMBLE
+    + """
+class Adapted(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.base = nn.Linear(size, size).requires_grad_(False)
+        self.lora_a = nn.Parameter(0.1 * torch.randn(2, size))
+        self.lora_b = nn.Parameter(torch.zeros(size, 2))
+
+    def forward(self, x):
+        return self.base(x) + x @ self.lora_a.T @ self.lora_b.T
+
+
+centres = 2 * torch.randn(3, 8)
+model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))
+optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=2e-2)
+for step in range(60):
+    labels = torch.randint(3, (32,))
+    loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+DISTILLED = (
+    PREAMBLE
+    + """
+teacher = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+student = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
+for step in range(60):
+    x = torch.randn(32, 6)
+    with torch.no_grad():
+        wanted = teacher(x)
+    loss = F.mse_loss(student(x), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+SEGMENTS = (
+    PREAMBLE
+    + """
+model = nn.Sequential(nn.Conv1d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv1d(8, 3, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    x = torch.randn(16, 2, 10)
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+    shares = F.log_softmax(model(x), dim=1)
+    loss = F.nll_loss(shares, y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+LBFGS = (
+    PREAMBLE
+    + """
+x = torch.randn(128, 4)
+y = torch.sin(x.sum(1, keepdim=True))
+model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.LBFGS(model.parameters(), max_iter=5, line_search_fn="strong_wolfe")
+
+
+def closure():
+    optimizer.zero_grad()
+    loss = F.mse_loss(model(x), y)
+    loss.backward()
+    return loss
+
+
+for step in range(12):
+    optimizer.step(closure)
+"""
+)
+
+BYOL = (
+    PREAMBLE
+    + """
+import copy
+
+online = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 8))
+predictor = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+target = copy.deepcopy(online).requires_grad_(False)
+optimizer = torch.optim.Adam([*online.parameters(), *predictor.parameters()], lr=1e-3)
+for step in range(40):
+    x = torch.randn(32, 8)
+    one, two = x + 0.1 * torch.randn_like(x), x + 0.1 * torch.randn_like(x)
+    with torch.no_grad():
+        wanted = target(two)
+    loss = -F.cosine_similarity(predictor(online(one)), wanted).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for own, other in zip(target.parameters(), online.parameters()):
+            own.mul_(0.99).add_(other, alpha=0.01)
+"""
+)
+
+STRAIGHT_THROUGH = (
+    PREAMBLE
+    + """
+class Quantized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(8, 4), nn.Linear(4, 8)
+        self.codes = nn.Parameter(torch.randn(16, 4))
+
+    def forward(self, x):
+        z = self.encoder(x)
+        nearest = self.codes[torch.cdist(z, self.codes).argmin(1)]
+        pulled = F.mse_loss(nearest, z.detach()) + 0.25 * F.mse_loss(z, nearest.detach())
+        return self.decoder(z + (nearest - z).detach()), pulled
+
+
+model = Quantized()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    x = torch.randn(32, 8)
+    rebuilt, pulled = model(x)
+    loss = F.mse_loss(rebuilt, x) + pulled
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+FROZEN_BACKBONE = (
+    PREAMBLE
+    + """
+class Tuned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1))
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            features = self.backbone(x)
+        return self.head(features)
+
+
+centres = 2 * torch.randn(3, 8)
+model = Tuned()
+model.backbone.requires_grad_(False)
+optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
+for step in range(60):
+    model.train()
+    model.backbone.eval()
+    labels = torch.randint(3, (32,))
+    loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+AVERAGED = (
+    REGRESSION.replace("optimizer = ", "average = torch.optim.swa_utils.AveragedModel(model)\noptimizer = ")
+    + """    average.update_parameters(model)
+average.eval()
+with torch.no_grad():
+    print(float(F.mse_loss(average(inputs).squeeze(-1), targets)))
+"""
+)
+
+SPARSE = (
+    PREAMBLE
+    + """
+table = nn.Embedding(400, 8, sparse=True)
+head = nn.Linear(8, 2)
+sparse = torch.optim.SparseAdam(table.parameters(), lr=1e-2)
+dense = torch.optim.Adam(head.parameters(), lr=1e-2)
+for step in range(60):
+    ids = torch.randint(400, (32,))
+    loss = F.cross_entropy(head(table(ids)), ids % 2)
+    sparse.zero_grad()
+    dense.zero_grad()
+    loss.backward()
+    sparse.step()
+    dense.step()
+"""
+)
+
+PENALTY = (
+    PREAMBLE
+    + """
+critic = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3)
+for step in range(40):
+    real, fake = torch.randn(32, 4) + 1, torch.randn(32, 4)
+    between = (0.5 * real + 0.5 * fake).requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty = ((slope.norm(dim=1) - 1) ** 2).mean()
+    loss = critic(fake).mean() - critic(real).mean() + 10 * penalty
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+LOADED = (
+    PREAMBLE
+    + """
+inputs = torch.randn(256, 6)
+targets = inputs @ torch.randn(6)
+model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+loader = DataLoader(TensorDataset(inputs, targets), batch_size=16, shuffle=True, num_workers=1)
+for x, y in loader:
+    loss = F.mse_loss(model(x).squeeze(-1), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+MIXED_PRECISION = (
+    PREAMBLE
+    + """
+centres = 2 * torch.randn(4, 8)
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+scaler = torch.amp.GradScaler("cpu")
+for step in range(60):
+    labels = torch.randint(4, (32,))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+"""
+)
+
+SEQUENCE_FIRST = (
+    PREAMBLE
+    + """
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.rnn, self.head = nn.Embedding(12, 16), nn.GRU(16, 16), nn.Linear(16, 12)
+
+    def forward(self, ids):
+        states, _ = self.rnn(self.tokens(ids))
+        return self.head(states)
+
+
+model = Tagger()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    rows = (torch.randint(12, (1, 16)) + torch.arange(11)[:, None]) % 12
+    ids, following = rows[:-1], rows[1:]
+    loss = F.cross_entropy(model(ids).reshape(-1, 12), following.reshape(-1))
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+"""
+)
+
+REVERSED_GRADIENT = (
+    PREAMBLE
+    + """
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -0.1 * gradient
+
+
+class Adapting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(8, 16), nn.ReLU())
+        self.label, self.domain = nn.Linear(16, 3), nn.Linear(16, 2)
+
+    def forward(self, x):
+        features = self.features(x)
+        return self.label(features), self.domain(Reversed.apply(features))
+
+
+centres = 2 * torch.randn(3, 8)
+model = Adapting()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    labels, domains = torch.randint(3, (32,)), torch.randint(2, (32,))
+    label, domain = model(centres[labels] + domains[:, None] + torch.randn(32, 8))
+    loss = F.cross_entropy(label, labels) + F.cross_entropy(domain, domains)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+VARIATIONAL = (
+    PREAMBLE
+    + """
+class Variational(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(8, 8), nn.Linear(4, 8)
+
+    def forward(self, x):
+        mean, spread = self.encoder(x).chunk(2, dim=1)
+        z = mean + torch.randn_like(mean) * (0.5 * spread).exp()
+        return self.decoder(z), mean, spread
+
+
+model = Variational()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+mixing = torch.randn(3, 8)
+for step in range(60):
+    x = torch.randn(32, 3) @ mixing
+    rebuilt, mean, spread = model(x)
+    apart = -0.5 * (1 + spread - mean**2 - spread.exp()).sum(1).mean()
+    loss = F.mse_loss(rebuilt, x, reduction="sum") / 32 + apart
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+COMPILED = REGRESSION.replace(
+    "optimizer = ", 'model = torch.compile(model, backend="aot_eager")\noptimizer = '
+)
+
+
+@dataclass(frozen=True)
+class Sick:
+    """A healthy program and what to put in place of what; whether the finding is a guess only."""
+
+    healthy: str
+    changes: tuple[tuple[str, str], ...]
+    guess: bool = False
+
+    @property
+    def text(self):
+        text = self.healthy
+        for old, new in self.changes:
+            assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the program"
+            text = text.replace(old, new)
+        return text
+
+
+def sick(healthy, *changes, guess=False):
+    return Sick(healthy, tuple(zip(changes[::2], changes[1::2], strict=True)), guess)
+
+
+SHUFFLED = "batch_size=32, shuffle=True)"
+STEP = "        optimizer.step()\n        schedule.step()\n"
+CLIP = "        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
+ZERO = "        optimizer.zero_grad()\n"
+MODE = "    model.eval()\n"
+
+SICK = {
+    "adapters_frozen": sick(
+        ADAPTED,
+        "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\n",
+        "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\n"
+        "for name, each in model.named_parameters():\n    each.requires_grad = 'lora_' not in name\n",
+    ),
+    "answer_among_inputs": sick(REGRESSION, "model = nn", "inputs[:, 3] = targets\nmodel = nn"),
+    "batch_never_changes": sick(
+        CLASSIFIER, SHUFFLED, SHUFFLED + "\nbatch = next(iter(loader))", "in loader:", "in [batch] * 16:"
+    ),
+    "checkpoint_not_loaded": sick(
+        RESUMED,
+        "dict(model.state_dict())",
+        "{f'module.{name}': each for name, each in model.state_dict().items()}",
+        "strict=True",
+        "strict=False",
+    ),
+    "classes_come_sorted": sick(
+        CLASSIFIER, "randint(4, (640,))", "randint(4, (640,)).sort().values", SHUFFLED, "batch_size=32)"
+    ),
+    "clipped_at_wrong_time": sick(CLASSIFIER, CLIP, "", STEP, STEP + CLIP),
+    "clipped_to_nothing": sick(CLASSIFIER, "parameters(), 1.0", "parameters(), 1e-6"),
+    "copy_never_follows": sick(TARGET_NETWORK, "lerp_(other, 0.05)", "lerp(other, 0.05)"),
+    "derivative_differs": sick(CLASSIFIER, "x + self.relu(layer(x))", "x.detach() + self.relu(layer(x))"),
+    "diverged": sick(CLASSIFIER, "loss.backward()", "(-loss).backward()"),
+    "drops_in_evaluation": sick(CLASSIFIER, "self.dropout(x)", "F.dropout(x, 0.1)"),
+    "embedding_row_never_trains": sick(
+        LANGUAGE, "nn.Embedding(16, 16)", "nn.Embedding(16, 16, padding_idx=0)"
+    ),
+    "evaluated_on_trained": sick(CLASSIFIER, "inputs[512:], labels[512:]", "inputs[400:], labels[400:]"),
+    "evaluates_in_training_mode": sick(CLASSIFIER, MODE, ""),
+    "evaluates_untrained_model": sick(
+        CLASSIFIER, MODE, "    fresh = Net().eval()\n", "held_out = F.cross_entropy(model(x)",
+        "held_out = F.cross_entropy(fresh(x)", "range(4):", "range(4) if False else [0]:",
+        "inputs = centres", "fresh = None\ninputs = centres",
+    ),
+    "everything_dropped": sick(CLASSIFIER, "nn.Dropout(0.1)", "nn.Dropout(0.95)"),
+    "freezes_the_module_only": sick(
+        CLASSIFIER, "model = Net()\n", "model = Net()\nmodel.first.requires_grad = False\n"
+    ),
+    "future_seen": sick(LANGUAGE, "is_causal=True", "is_causal=False"),
+    "gradients_erased": sick(CLASSIFIER, CLIP, ZERO),
+    "gradients_left_over": sick(CLASSIFIER, ZERO, ""),
+    "gradients_negligible": sick(CLASSIFIER, "loss.backward()", "(1e-14 * loss).backward()", CLIP, ""),
+    "inputs_constant": sick(
+        CLASSIFIER, "train = Tensor", "inputs = inputs - inputs\ntrain = Tensor", "inputs[512:]", "inputs[512:] + 1"
+    ),
+    "layer_gets_zero": sick(CLASSIFIER, "x + self.relu(layer(x))", "x + 0 * self.relu(layer(x))"),
+    "layers_repeated": sick(CLASSIFIER, "[nn.Linear(16, 16) for _ in range(2)]", "[nn.Linear(16, 16)] * 2"),
+    "layers_unregistered": sick(
+        CLASSIFIER, "nn.ModuleList([nn.Linear(16, 16) for _ in range(2)])", "[nn.Linear(16, 16) for _ in 'ab']"
+    ),
+    "learned_nothing": sick(
+        CLASSIFIER, "train = Tensor", "labels = labels[torch.randperm(640)]\ntrain = Tensor", "lr=1e-2", "lr=1e-3"
+    ),
+    "loss_compares_itself": sick(REGRESSION, "F.mse_loss(predicted, y)", "F.mse_loss(predicted, predicted)"),
+    "loss_cut_off": sick(
+        REGRESSION, "F.mse_loss(predicted, y)", "torch.tensor(F.mse_loss(predicted, y).item(), requires_grad=True)"
+    ),
+    "loss_given_wrong_input": sick(CLASSIFIER, "loss = F.cross_entropy(model(x)", "loss = F.cross_entropy(model(x).softmax(1)"),
+    "loss_shapes_broadcast": sick(REGRESSION, "model(x).squeeze(-1)", "model(x)"),
+    "mask_inverted": sick(PADDED, "seen = mask.bool()", "seen = ~mask.bool()", "head(x + F", "head(F"),
+    "mean_of_means_in_program": sick(ACCUMULATION, "[16, 16, 16, 16]", "[4, 28, 8, 24]"),
+    "micro_batches_summed": sick(ACCUMULATION, "(loss / len(sizes)).backward()", "loss.backward()"),
+    "micro_batches_thrown_away": sick(
+        ACCUMULATION, "    optimizer.zero_grad()\n", "", "        labels =", "        optimizer.zero_grad()\n        labels ="
+    ),
+    "no_gradient_arrives": sick(CLASSIFIER, "self.head(self.dropout(x))", "self.head(self.dropout(x.detach()))"),
+    "normalizes_single_samples": sick(IMAGES, "size = 16", "size = 1"),
+    "numbers_not_finite": sick(REGRESSION, "loss = F.mse_loss(predicted, y)", "loss = (predicted - y).log().mean()"),
+    "optimizer_holds_others": sick(
+        CLASSIFIER, "schedule = torch", "model.head = nn.Linear(16, 4)\nschedule = torch"
+    ),
+    "optimizer_never_steps": sick(TWO_MODELS, "    makes.step()\n", ""),
+    "optimizer_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
+    "output_constant": sick(REGRESSION, "nn.Sequential(nn.Linear(6, 16)", "nn.Sequential(nn.LayerNorm(6, eps=1e30), nn.Linear(6, 16)"),
+    "padding_counts_in_loss": sick(PADDED, ", ignore_index=0)", ")"),
+    "parameters_uncovered": sick(CLASSIFIER, "Adam(model.parameters(),", "Adam([*model.first.parameters(), *model.layers.parameters()],"),
+    "positions_mix_nothing": sick(LANGUAGE, "x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)", "x = x + v"),
+    "random_in_evaluation": sick(CLASSIFIER, "return self.head(", "return self.head(0.1 * torch.randn_like(x) + ", guess=True),
+    "rate_spent": sick(CLASSIFIER, "1 - 0.5 * step / 64", "max(0.0, 1 - step / 16)"),
+    "rate_zero": sick(CLASSIFIER, "lr=1e-2", "lr=0.0"),
+    "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
+    "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
+    "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
+    "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
+    "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
+    "target_trained_along": sick(
+        DISTILLED,
+        "student.parameters(), lr=1e-2", "[*student.parameters(), *teacher.parameters()], lr=1e-2",
+        "    with torch.no_grad():\n        wanted = teacher(x)\n", "    wanted = teacher(x)\n",
+    ),
+    "targets_shifted": sick(LANGUAGE, "rows[:, :-1], rows[:, 1:]", "rows[:, :-1], rows[:, :-1]"),
+    "trains_in_evaluation_mode": sick(CLASSIFIER, "    model.train()\n", ""),
+    "units_dead": sick(CLASSIFIER, "model = Net()\n", "model = Net()\nnn.init.constant_(model.first.bias, -90.0)\n"),
+    "updates_rounded_away": sick(REGRESSION, "nn.Linear(16, 1))", "nn.Linear(16, 1)).bfloat16()", "lr=0.05", "lr=1e-6", "model(x)", "model(x.bfloat16()).float()"),
+    "updates_undone": sick(
+        CLASSIFIER, "model = Net()\n", "model = Net()\nfirst = {name: each.clone() for name, each in model.state_dict().items()}\n",
+        STEP, STEP + "        model.load_state_dict(first)\n",
+    ),
+    "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
+}  # fmt: skip
+"""By diagnosis that stands alone."""
+
+BASES = {
+    "classifier": CLASSIFIER, "regression": REGRESSION, "language model": LANGUAGE, "padded": PADDED,
+    "images": IMAGES, "accumulation": ACCUMULATION, "resumed": RESUMED, "target network": TARGET_NETWORK,
+    "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
+    "segments": SEGMENTS,
+}  # fmt: skip
+
+UNUSUAL = {
+    "LBFGS": LBFGS, "BYOL": BYOL, "straight-through": STRAIGHT_THROUGH, "frozen backbone": FROZEN_BACKBONE,
+    "averaged weights": AVERAGED, "sparse embedding": SPARSE, "double backward": PENALTY, "workers": LOADED,
+    "mixed precision": MIXED_PRECISION, "sequence first": SEQUENCE_FIRST, "reversal": REVERSED_GRADIENT,
+    "variational": VARIATIONAL,
+}  # fmt: skip
+
+FAREWELL = """
+import hashlib
+
+digest = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+for name, one in sorted(globals().items()):
+    if isinstance(one, nn.Module):
+        for each in [*one.parameters(), *one.buffers()]:
+            digest.update(each.detach().float().contiguous().numpy().tobytes())
+print("digest", digest.hexdigest())
+"""
+"""Appended to a program, it prints a checksum of all weights and of the random generator."""
