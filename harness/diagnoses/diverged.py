@@ -11,7 +11,7 @@ class Diverged(ProgramDiagnostician):
         """Far above both."""
         site = main_site(facts)
         first, final, chance = (count(site, key) for key in ("first", "final", "chance"))
-        if count(site, "calls") < 20 or not alone_in_program(facts) or not first > 0:
+        if count(site, "calls") < 20 or not alone_in_program(facts) or not first > 0 or not site.get("whole"):
             return None
         if final < 1.5 * first or (chance and final < 1.5 * chance):
             return None

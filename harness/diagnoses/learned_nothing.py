@@ -29,7 +29,7 @@ class LearnedNothing(ProgramDiagnostician):
         chance, final = count(site, "chance"), count(site, "final")
         if not chance > 1e-6 or count(site, "calls") < LEAST_STEPS or not alone_in_program(facts):
             return None
-        if site.get("reduction") != "mean" or not ended_by_itself(facts):
+        if site.get("reduction") != "mean" or not site.get("whole") or not ended_by_itself(facts):
             return None
         # One of several losses may have a target that moves: that of a code book, say.
         if any(_learned(each) for each in training_sites(facts)):

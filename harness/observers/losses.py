@@ -64,6 +64,9 @@ class _Site:
     padding_token: int = -1
     target_apart: int = 0
     target_parameter: str = ""
+    fresh: bool = False
+    least_ratio: float = math.inf
+    largest_ratio: float = -math.inf
 
 
 class Losses(Observer):
@@ -102,6 +105,15 @@ class Losses(Observer):
         if size > 1 and shapes == [(size,), (size, 1)] and result.shape[1] == size:
             self.outer.append({"shapes": f"{tuple(one.shape)} and {tuple(other.shape)}", "where": place()})
 
+    def backward_begins(self, hub: Any, roots: Any) -> None:
+        """Is what is backpropagated this loss, or always the same multiple of it?"""
+        value = sum(float(root.detach()) for root in roots if root.numel() == 1) / hub.scale
+        for site in self.sites.values():
+            if site.fresh and site.values[-1]:
+                site.least_ratio = min(site.least_ratio, value / site.values[-1])
+                site.largest_ratio = max(site.largest_ratio, value / site.values[-1])
+            site.fresh = False
+
     def stepped(self, hub: Any, optimizer: Any) -> None:
         """Were the micro-batches of this update of different sizes, and weighed alike?"""
         del hub, optimizer
@@ -121,6 +133,7 @@ class Losses(Observer):
         site.reduction = str(loss.options.get("reduction", "mean"))
         if loss.result.numel() == 1 and len(site.values) < 1_000_000:
             site.values.append(float(loss.result.detach()))
+            site.fresh = True
         if training and loss.kind == "cross_entropy" and not loss.target.is_floating_point():
             counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
             if site.reduction == "mean":
@@ -285,6 +298,7 @@ def _told(site: _Site) -> dict[str, Any]:
         "reduction": site.reduction,
         "broadcast": site.broadcast,
         "target_parameter": site.target_parameter,
+        "whole": site.largest_ratio - site.least_ratio <= NEAR * abs(site.largest_ratio),
         "least_input": site.least_input,
         "largest_input": site.largest_input,
         "ignored": site.ignored / max(1, site.targets),

@@ -58,7 +58,7 @@ class Training:
     late: bool = False
     unclipped: Float64 | None = None
     backwards: int = 0
-    last: list[torch.Tensor] = field(default_factory=list)
+    last: list[Float64] = field(default_factory=list)
     _before: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
