@@ -88,6 +88,11 @@ TABLE = {
     "harness.history": "checks discover environment model plain units | numpy",
     "harness.change_points": "model | numpy",
     "harness.changes": "change_points history model units | numpy",
+    # What is told of a night.
+    "harness.quarantine": "model spec",
+    "harness.news": "model quarantine",
+    "harness.markdown": "model news quarantine",
+    "harness.junit": "markdown model news quarantine",
     # What a training is held to.
     "harness.baselines": "checks environment model spec",
     "harness.rebase": "baselines calibrate environment judge model plain runner spec",
@@ -109,10 +114,10 @@ TABLE = {
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
     "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
-    "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
+    "reports": "history matrix model quarantine units | jinja2 markupsafe numpy psutil",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # The two that know everything.
-    "harness.pipeline": "baselines discover environment judge model runner spec store",
+    "harness.pipeline": "baselines discover environment judge model quarantine runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.
