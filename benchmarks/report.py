@@ -142,7 +142,7 @@ class Report:
         return figures["report"] / figures["publish"]
 
     def track_ratio_of_history_to_asv_publish(self, figures: dict[str, float]) -> float:
-        """Without the pages of older runs, which asv has nothing like: only those of the newest night are drawn."""
+        """Run pages of the newest night only: asv has nothing like them."""
         return figures["history"] / figures["publish"]
 
     def track_report(self, figures: dict[str, float]) -> float:

@@ -24,7 +24,8 @@ class Commits:
 
     def branches_with(self, wanted: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
         """Branches, in their order, until all of these commits are held that any holds; and the others."""
-        left, chosen = set(wanted), []
+        left = set(wanted)
+        chosen: list[str] = []
         for branch, line in self.lines.items():
             if not chosen or left & set(line):
                 chosen.append(branch)
