@@ -54,7 +54,6 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     junit: JUnitFile = None,
 ) -> int:
     """Run cases on their backends, judge and record each."""
-    from harness.news import counts  # noqa: PLC0415 - heavy
     from harness.pipeline import night, plan_tasks  # noqa: PLC0415 - heavy, and only this command needs it
 
     say = speaker(json_file, markdown, junit)
@@ -73,7 +72,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             resume=resume,
             on_run=lambda ended, number, total: screen.advance(number, total, lines_of(ended)),
         )
-    say(f"{counts(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
+    say(f"{_summary(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
     handover.write(done, store)
     code = done.exit_code
     if sabotage:
@@ -132,6 +131,12 @@ def _outcome(run: "Run") -> list[str]:
         return [f"{run.status:<6} {name} {run.reason}: {run.message}"]
     lines = [f"{verdict.status:<6} {name} {verdict.check}: {verdict.message}" for verdict in bad]
     return lines + [f"       {diagnosis.cause}. {diagnosis.remedy}" for diagnosis in run.diagnoses]
+
+
+def _summary(runs: "Sequence[Run]") -> str:
+    from harness.news import counts  # noqa: PLC0415 - heavy
+
+    return counts(runs)
 
 
 def _sabotaged(
