@@ -75,12 +75,23 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the suite's own promises with asv, in this environment, without recording."""
+    how = session.posargs or ["--quick"]
+    run_asv(session, "run", "--python=same", "--show-stderr", *how)
+
+
+@nox.session
+def asv(session: nox.Session) -> None:
+    """Run any command of asv on the benchmarks, such as `nox -s asv -- continuous main HEAD`."""
+    run_asv(session, *(session.posargs or ["--help"]))
+
+
+def run_asv(session: nox.Session, *arguments: str) -> None:
+    """Run asv; what it notes about this machine lies in out/."""
     install(session, "bench")
-    home = ROOT / "out" / "asv" / "home"  # where asv notes what machine this is
+    home = ROOT / "out" / "asv" / "home"
     home.mkdir(parents=True, exist_ok=True)
     session.run("asv", "machine", "--yes", env={"HOME": str(home)})
-    how = session.posargs or ["--quick"]
-    session.run("asv", "run", "--python=same", "--show-stderr", *how, env={"HOME": str(home)})
+    session.run("asv", *arguments, env={"HOME": str(home)})
 
 
 @nox.session(venv_backend="none")

@@ -34,12 +34,13 @@ class Header:
     tags: tuple[Text, ...] = ()
     timeout: Annotated[Seconds, Gt(0)] = 600.0
     memory_limit: Annotated[Bytes, Gt(0)] | None = None
+    quarantine: spec.Quarantine | None = None
 
 
 HEADER = tuple(item.name for item in fields(Header))
 KEYS = (*HEADER, "model", "config", "expect", "expect_on", "catches", "extends", "matrix", "abstract")
 """The keys at the top of a case file."""
-NOT_IN_DIGEST = ("about", "source", "tags")
+NOT_IN_DIGEST = ("about", "source", "tags", "quarantine")
 """What changes neither the numbers nor the judgement."""
 
 
@@ -102,7 +103,15 @@ class Draft:
                 self._wrong(node, f"{key}: unknown key{suggest(key, KEYS)}")
         own = {key: node for key, node in self.root.mapping.items() if key in HEADER}
         header: Header | None = self._validate(Header, replace(self.root, value=own), "")
+        self._quarantined(header.quarantine if header else None)
         return header
+
+    def _quarantined(self, quarantine: spec.Quarantine | None) -> None:
+        listed = self._listed_backends()
+        for name in quarantine.backends if quarantine and listed else ():
+            if name not in listed:
+                text = f"'{name}' is not one of this case's backends{suggest(name, listed)}"
+                self._wrong(self.root.mapping["quarantine"], f"quarantine.backends: {text}")
 
     def _part(self, key: str, kind: Any) -> Any:
         node = self._required(key)

@@ -53,13 +53,13 @@ def checkout(folder: Path | str) -> dict[str, Any]:
     Untracked files count as dirty, ignored ones do not: one new file can be a plugin that changes results.
     A detached HEAD has no branch. All are None without git or a repository.
     """
-    lines = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal")
+    lines = git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal")
     if lines is None:
         return {"commit": None, "commit_date": None, "branch": None, "dirty": None}
     heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
     commit = heads.get("branch.oid", "(initial)")
     branch = heads.get("branch.head", "(detached)")
-    date = None if commit == "(initial)" else _git(folder, "log", "-1", "--format=%cI", commit)
+    date = None if commit == "(initial)" else git(folder, "log", "-1", "--format=%cI", commit)
     return {
         "commit": None if commit == "(initial)" else commit,
         "commit_date": date[0] if date else None,
@@ -70,7 +70,7 @@ def checkout(folder: Path | str) -> dict[str, Any]:
 
 def uncommitted(folder: Path | str) -> tuple[str, ...] | None:
     """Paths that git would commit or add, from the root of the repository; None where there is none."""
-    lines = _git(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames")
+    lines = git(folder, "status", "--porcelain", "--untracked-files=all", "--no-renames")
     return None if lines is None else tuple(line[3:].strip('"') for line in lines)
 
 
@@ -194,15 +194,16 @@ def _words(value: Any) -> str:
     return "not recorded" if value is None else str(value)
 
 
-def _git(folder: Path | str, *arguments: str) -> list[str] | None:
-    git = shutil.which("git")
-    if git is None:
+def git(folder: Path | str, *arguments: str) -> list[str] | None:
+    """The lines that git prints in a folder; None without git, or where it complains."""
+    program = shutil.which("git")
+    if program is None:
         return None
     # A git that runs beside us must not wait for a lock that we took only to look.
     clean = {name: value for name, value in os.environ.items() if name not in GIT_REDIRECTS}
     try:
         done = subprocess.run(  # noqa: S603 - the program is git, the arguments are ours
-            [git, "-C", str(folder), *arguments],
+            [program, "-C", str(folder), *arguments],
             capture_output=True,
             check=True,
             timeout=GIT_SECONDS,

@@ -17,6 +17,7 @@ from harness.discover import working
 from harness.environment import checkout, fingerprint
 from harness.judge import judge
 from harness.model import Run, Status
+from harness.quarantine import holds, verdicts_on
 from harness.runner import Finished, Runner, Task
 from harness.spec import Case
 from harness.store import Session, Store, open_store
@@ -36,7 +37,10 @@ class Night:
 
     @property
     def exit_code(self) -> int:
-        """0 all passed or skipped, 1 something failed, 2 the user's input, 3 the suite or a backend broke."""
+        """0 all passed or skipped, 1 something failed, 2 the user's input, 3 the suite or a backend broke.
+
+        A run that a quarantine holds back counts as if it had passed, but for wrong input.
+        """
         found = {_exit_code(run) for run in self.runs}
         return next((code for code in (1, 3, 2) if code in found), 0)
 
@@ -96,7 +100,10 @@ def judged(finished: Finished, session: str, environment: Mapping[str, Any]) -> 
         message=judgement.message,
         facts=facts,
         environment=environment,
-        verdicts=judgement.verdicts,
+        verdicts=(
+            *judgement.verdicts,
+            *verdicts_on(case.quarantine, backend, judgement.status, finished.started),
+        ),
         diagnoses=judgement.diagnoses,
     )
 
@@ -123,6 +130,10 @@ def _in_order(runs: Sequence[Run], plan: Sequence[Task]) -> Iterator[Run]:
 
 
 def _exit_code(run: Run) -> int:
+    if run.status is Status.ERROR and run.reason == "invalid":
+        return 2
+    if holds(run):
+        return 0
     if run.status is Status.ERROR:
-        return 2 if run.reason == "invalid" else 3
+        return 3
     return 1 if run.status is Status.FAIL else 0

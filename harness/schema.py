@@ -20,6 +20,7 @@ _ABOUT = {
     "tags": "Words to choose cases by.",
     "timeout": "A run that takes longer is stopped.",
     "memory_limit": "A run that takes more is stopped.",
+    "quarantine": "A failure that an issue follows up; until a date it does not fail the night.",
     "model": "What is trained.",
     "config": "How it is trained.",
     "backends": "What computes it.",

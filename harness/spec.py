@@ -3,8 +3,10 @@
 A mapping of one of several kinds (`model`, `data`, `optimizer`, `schedule`) is told apart by its first key.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -201,13 +203,30 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantine:
+    """A failure that is followed up elsewhere: until the end of a day (UTC) it does not fail the night.
+
+    issue: where it is followed up. backends: on these only; on all when none is named.
+    """
+
+    issue: str
+    until: date
+    backends: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody can follow."""
+        if not re.fullmatch(r"https?://[^\s<>\"]+", self.issue):
+            raise ValueError(f"issue: expected a link, http or https, got '{self.issue}'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """What should happen: model, config, backends, expectations, faults it must catch.
 
     name: the file's stem, with `[key=value,...]` for the choices of a matrix. path: the file.
     library: the engine in C that `native_c` runs in place of ours; the model is the decoder that it computes.
     expect: checks by name. expect_on: for one backend, checks that are added or replace those of `expect`.
-    digest: of everything that changes the numbers or the judgement.
+    digest: of everything that changes the numbers or the judgement; a quarantine changes neither.
     """
 
     SCHEMA: ClassVar[int] = 1
@@ -227,6 +246,7 @@ class Case:
     tags: tuple[str, ...] = ()
     timeout: Seconds = 600.0
     memory_limit: Bytes | None = None
+    quarantine: Quarantine | None = None
     catches: tuple[str, ...] | Literal["all"] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

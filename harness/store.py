@@ -203,8 +203,9 @@ class Store:
         backend: str | None = None,
         session: str | None = None,
         limit: int | None = None,
+        samples: bool = False,
     ) -> tuple[RunRow, ...]:
-        """Runs without traces and samples in the order of time; limit keeps the newest."""
+        """Runs without traces and by default without samples, by time; limit keeps the newest."""
         wanted = {RUN.c.case: case, RUN.c.backend: backend, RUN.c.session: session}
         statement = select(RUN).where(
             *(column == value for column, value in wanted.items() if value is not None)
@@ -212,7 +213,7 @@ class Store:
         newest = statement.order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
             rows = [dict(row) for row in connection.execute(newest).mappings()][::-1]
-            found = zip(rows, values_of(connection, rows, samples=False), strict=True)
+            found = zip(rows, values_of(connection, rows, samples=samples), strict=True)
             return tuple(RunRow(**{**values, **_losses(row)}) for row, values in found)
 
     def latest(self) -> tuple[RunRow, ...]:

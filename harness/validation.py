@@ -27,6 +27,7 @@ _WANTED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type", "dataclass_exact_type"), "a mapping"),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "a date such as 2026-12-31"),
     "finite_number": "a finite number",
     "string_type": "a text",
     "string_too_short": "a text that is not empty",

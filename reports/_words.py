@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.model import Run, Status, Verdict
+from harness.quarantine import holds
 from harness.units import show
 
 HERE = Path(__file__).parent
@@ -62,8 +63,12 @@ def overall(runs: Iterable[Run]) -> Status:
 
 
 def headline(runs: Iterable[Run]) -> str:
-    """The verdict on several runs in one sentence: `17 of 18 healthy; 1 fails`. Skipped ones are apart."""
-    count = Counter(run.status for run in runs)
+    """The verdict on several runs in one sentence: `17 of 18 healthy; 1 fails`. Skipped ones are apart.
+
+    What is in quarantine is counted among the failing too.
+    """
+    runs = tuple(runs)
+    count, held = Counter(run.status for run in runs), sum(map(holds, runs))
     asked = count.total() - count[Status.SKIP]
     healthy = count[Status.PASS]
     parts = [_healthy(healthy, asked)] if asked else []
@@ -72,6 +77,7 @@ def headline(runs: Iterable[Run]) -> str:
     )
     parts += [f"{count[Status.ERROR]} could not be judged"] * (count[Status.ERROR] > 0)
     parts += [f"{count[Status.SKIP]} skipped"] * (count[Status.SKIP] > 0)
+    parts += [f"{held} in quarantine"] * (held > 0)
     return "; ".join(parts) or "Nothing has run yet"
 
 

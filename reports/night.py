@@ -8,6 +8,7 @@ from typing import Any
 from harness.history import METRICS
 from harness.matrix import shares
 from harness.model import Diagnosis, Run, Status, Verdict
+from harness.quarantine import NAME, of
 from harness.units import show
 from reports import Document, Page, Site
 from reports._site import Night
@@ -29,13 +30,14 @@ SLOWEST, NIGHTS = 8, 14
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One run in the matrix: its page, its line of reason, and its first diagnosis in a sentence."""
+    """One run in the matrix: its page, its line of reason, its first diagnosis and its quarantine."""
 
     run: Run
     page: str
     reason: str
     cause: str
     new: bool
+    quarantine: Verdict | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +45,7 @@ class Trouble:
     """A run that is not healthy, with all that is known about it.
 
     lines: the checks that failed or broke with their sentences, or the reason when none was asked.
-    since: the oldest run of the streak. times: how long it is.
+    since: the oldest run of the streak. times: how long it is. quarantine: what was said of it.
     """
 
     run: Run
@@ -52,6 +54,7 @@ class Trouble:
     diagnoses: tuple[Diagnosis, ...]
     since: Run
     times: int
+    quarantine: Verdict | None
 
 
 class NightPage(Page):
@@ -133,6 +136,7 @@ def _cell(site: Site, run: Run) -> Cell:
         reason=shorten(_reason(run), REASON),
         cause=shorten(first_sentence(run.diagnoses[0].cause), CAUSE) if run.diagnoses else "",
         new=run.status in (Status.FAIL, Status.ERROR) and before is not None and before.status is Status.PASS,
+        quarantine=of(run),
     )
 
 
@@ -159,11 +163,13 @@ def _trouble(site: Site, run: Run) -> Trouble:
         diagnoses=run.diagnoses,
         since=streak[-1],
         times=len(streak),
+        quarantine=of(run),
     )
 
 
 def _bad(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    bad = [verdict for verdict in verdicts if verdict.status in (Status.FAIL, Status.ERROR)]
+    judged = [verdict for verdict in verdicts if verdict.check != NAME]
+    bad = [verdict for verdict in judged if verdict.status in (Status.FAIL, Status.ERROR)]
     return sorted(bad, key=lambda verdict: WORST_FIRST.index(verdict.status))
 
 

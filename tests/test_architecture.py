@@ -101,7 +101,14 @@ TABLE = {
     "harness.diverge": "model units | numpy",
     "harness.history": "checks discover environment model plain units | numpy",
     "harness.change_points": "model | numpy",
+    "harness.commits": "environment model",
+    "harness.exports": "commits history model | asv",
     "harness.changes": "change_points history model units | numpy",
+    # What is told of a night.
+    "harness.quarantine": "model spec",
+    "harness.news": "model quarantine",
+    "harness.markdown": "model news quarantine",
+    "harness.junit": "markdown model news quarantine",
     # What a training is held to.
     "harness.baselines": "checks environment model spec",
     "harness.rebase": "baselines calibrate environment judge model plain runner spec",
@@ -123,7 +130,7 @@ TABLE = {
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
     "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
-    "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
+    "reports": "history matrix model quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.
@@ -132,7 +139,7 @@ TABLE = {
         "cases cli documents environment model pipeline pytest_plugin runner store | pytest"
     ),
     # The two that know everything.
-    "harness.pipeline": "baselines discover environment judge model runner spec store",
+    "harness.pipeline": "baselines discover environment judge model quarantine runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.

@@ -14,6 +14,7 @@ from harness.cli import (
     calibrate,
     diverge,
     doctor,
+    export,
     history,
     lint,
     list_,
@@ -52,6 +53,7 @@ for name, command in (
     ("diverge", diverge.diverge),
     ("report", report.report),
     ("history", history.history),
+    ("export", export.export),
 ):
     app.command(name, short_help=command.__doc__)(command)
 

@@ -28,9 +28,9 @@ def paths_or_default(paths: list[Path] | None) -> list[Path]:
     return paths or [Path("cases")]
 
 
-def speaker(json_file: Path | None) -> Callable[[str], None]:
-    """Writes lines for people: to standard output, unless the JSON goes there."""
-    return partial(typer.echo, err=json_file == STANDARD_OUTPUT)
+def speaker(*files: Path | None) -> Callable[[str], None]:
+    """Writes lines for people: to standard output, unless one of the files is that."""
+    return partial(typer.echo, err=STANDARD_OUTPUT in files)
 
 
 def counted(number: int, what: str) -> str:
@@ -44,17 +44,24 @@ def write_json(target: Path | None, value: Any) -> None:
     Raises:
         BrokenError: the file cannot be written.
     """
-    if target is None:
-        return
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    if target is not None:
+        write_text("--json", target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(option: str, target: Path, text: str) -> None:
+    """Write what an option asks for to its file, or to standard output for `-`.
+
+    Raises:
+        BrokenError: the file cannot be written.
+    """
     if target == STANDARD_OUTPUT:
         typer.echo(text, nl=False)
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         from harness.model import BrokenError  # noqa: PLC0415 - heavy
 
         reason = error.strerror or error
-        raise BrokenError(f"--json {target}: cannot be written: {reason}; name another file") from error
+        raise BrokenError(f"{option} {target}: cannot be written: {reason}; name another file") from error

@@ -1,13 +1,13 @@
 """`harness run`: run cases, judge, record, and show each result as it comes."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._handover import Handover, JUnitFile, MarkdownFile
 from harness.cli._options import (
     DEFAULT_SITE,
     DEFAULT_STORE,
@@ -50,11 +50,14 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     report: Report = False,
     store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
+    markdown: MarkdownFile = None,
+    junit: JUnitFile = None,
 ) -> int:
     """Run cases on their backends, judge and record each."""
     from harness.pipeline import night, plan_tasks  # noqa: PLC0415 - heavy, and only this command needs it
 
-    say = speaker(json_file)
+    say = speaker(json_file, markdown, junit)
+    handover = Handover(json_file=json_file, markdown=markdown, junit=junit)
     cases = select(paths_or_default(paths), tag or [], backend or [])
     plan = plan_tasks(cases, backend or [])
     if dry_run:
@@ -70,7 +73,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             on_run=lambda ended, number, total: screen.advance(number, total, lines_of(ended)),
         )
     say(f"{_summary(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
-    write_json(json_file, _as_json(done.runs))
+    handover.write(done, store)
     code = done.exit_code
     if sabotage:
         code = _sabotaged(cases, backend or [], store, workers, say) or code
@@ -111,11 +114,19 @@ def _refuse_unknown(what: str, names: Sequence[str], known: tuple[str, ...]) -> 
 
 
 def lines_of(run: "Run") -> list[str]:
-    """A run for the terminal: one line, a line for each further failing check, and its diagnoses."""
+    """A run for the terminal: a line a failing check, or one in all; its diagnoses and its quarantine."""
+    from harness.quarantine import of  # noqa: PLC0415 - heavy
+
+    note = of(run)
+    return [*_outcome(run), *([f"       quarantine: {note.message}"] if note else [])]
+
+
+def _outcome(run: "Run") -> list[str]:
     name = f"{run.case} [{run.backend}]"
     if run.status == "pass":
         return [f"pass   {name} {run.seconds:.3g} s"]
-    bad = [verdict for verdict in run.verdicts if verdict.status in ("fail", "error")]
+    judged = [verdict for verdict in run.verdicts if verdict.check != "quarantine"]
+    bad = [verdict for verdict in judged if verdict.status in ("fail", "error")]
     if run.status == "skip" or not bad:
         return [f"{run.status:<6} {name} {run.reason}: {run.message}"]
     lines = [f"{verdict.status:<6} {name} {verdict.check}: {verdict.message}" for verdict in bad]
@@ -123,17 +134,9 @@ def lines_of(run: "Run") -> list[str]:
 
 
 def _summary(runs: "Sequence[Run]") -> str:
-    counts = Counter(str(run.status) for run in runs)
-    words = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
-    return ", ".join(
-        f"{counts[status]} {word}" for status, word in words.items() if counts[status] or status == "pass"
-    )
+    from harness.news import counts  # noqa: PLC0415 - heavy
 
-
-def _as_json(runs: "Sequence[Run]") -> object:
-    from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
-
-    return runs_to_json(runs)
+    return counts(runs)
 
 
 def _sabotaged(

@@ -1,0 +1,170 @@
+"""18,000 results (300 commits x 60 series): our report beside `asv publish` on the same data, in one run."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from harness.changes import changes
+from harness.cli import main
+from harness.model import Facts, Measurement, Outcome, Run, Status
+from harness.store import Session, open_store
+from reports import render
+
+COMMITS, CELLS, DAY = 300, 15, 86400.0
+METRICS = ("step_time", "startup_time", "peak_memory.train", "held_out_loss")
+UNITS = {"step_time": "s", "startup_time": "s", "peak_memory.train": "B", "held_out_loss": ""}
+SAMPLES = 20
+
+
+def git(folder: Path, *arguments: str, text: str = "") -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *who, *arguments],  # noqa: S607 - the git of whoever measures
+        cwd=folder, env=clean, input=text, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def repository(folder: Path) -> list[str]:
+    """So many empty commits, a day apart, through git's own import."""
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    commits = (
+        f"commit refs/heads/main\ncommitter a <a@b> {1_700_000_000 + int(number * DAY)} +0000\ndata 1\nx\n"
+        for number in range(COMMITS)
+    )
+    git(folder, "fast-import", "--quiet", text="\n".join(commits))
+    return git(folder, "rev-list", "--reverse", "main").split()
+
+
+def a_run(number: int, cell: int, commit: str) -> Run:
+    """Four results; a little noise that is the same every time."""
+    level = 1 + 0.02 * ((number * 7919 + cell * 104729) % 101) / 101
+    found = {
+        name: Measurement(
+            name=name, value=level, unit=UNITS[name],
+            samples=tuple(level + index / 1e3 for index in range(SAMPLES)) if name == "step_time" else (),
+        )
+        for name in METRICS
+    }  # fmt: skip
+    environment = {"commit": commit, "dirty": False, "cpu": "CPU", "cores": 2, "torch": "2.9.0"}
+    return Run(
+        id=f"{number:04}{cell:02}",
+        session=f"{number:04}",
+        case=f"case-{cell // 3}",
+        backend=f"backend-{cell % 3}",
+        revision=1,
+        case_digest="d",
+        started=1_700_000_000 + number * DAY + cell,
+        seconds=1.0,
+        status=Status.PASS,
+        reason="",
+        message="",
+        environment=environment,
+        facts=Facts(outcome=Outcome.COMPLETED, measurements=found, environment={"device": "cpu"}),
+    )
+
+
+def nights(commits: list[str]) -> Iterator[tuple[Session, list[Run]]]:
+    for number, commit in enumerate(commits):
+        session = Session(id=f"{number:04}", started=1_700_000_000 + number * DAY, finished=1.0)
+        yield session, [a_run(number, cell, commit) for cell in range(CELLS)]
+
+
+def seconds_of(action: object) -> float:
+    start = time.perf_counter()
+    action()  # type: ignore[operator]
+    return time.perf_counter() - start
+
+
+@cache
+def measured() -> dict[str, float]:
+    """All figures of this file, once in a process."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commits = repository(folder / "code")
+        every = list(nights(commits))
+        with open_store(folder / "history.sqlite") as store:
+            figures = {
+                "ingestion": COMMITS * CELLS * len(METRICS) / seconds_of(lambda: _ingest(store, every))
+            }
+            figures["history"] = seconds_of(lambda: render(store, folder / "bare", drawn=0))
+            figures["report"] = seconds_of(lambda: render(store, folder / "site"))
+            _one_more(store, commits[-1])
+            figures["one_more"] = seconds_of(lambda: render(store, folder / "site"))
+            figures["nothing_new"] = seconds_of(lambda: render(store, folder / "site"))
+            runs = store.runs()
+            figures["changes"] = seconds_of(lambda: changes(runs))
+        figures["export"] = seconds_of(lambda: _export(folder))
+        figures["publish"] = seconds_of(lambda: _publish(folder))
+    return figures
+
+
+def _ingest(store: object, every: list[tuple[Session, list[Run]]]) -> None:
+    for session, runs in every:
+        store.begin(session)  # type: ignore[attr-defined]
+        store.add_many(runs)  # type: ignore[attr-defined]
+
+
+def _one_more(store: object, commit: str) -> None:
+    store.begin(Session(id="9999", started=2e9, finished=1.0))  # type: ignore[attr-defined]
+    run = a_run(COMMITS, 0, commit)
+    store.add(replace(run, id="9999", session="9999", started=2e9))  # type: ignore[attr-defined]
+
+
+def _export(folder: Path) -> None:
+    arguments = ["--store", str(folder / "history.sqlite"), "--repo", str(folder / "code")]
+    assert main(["export", "asv", *arguments, "--out", str(folder / "asv")]) == 0
+
+
+def _publish(folder: Path) -> None:
+    conf = str(folder / "asv" / "asv.conf.json")
+    command = [sys.executable, "-m", "asv", "publish", "--config", conf]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HOME": str(folder)})
+
+
+class Report:
+    """Asked: a ratio of 0.25, 0.2 s for one more run, 50,000 results/s."""
+
+    timeout = 1800
+
+    def setup_cache(self) -> dict[str, float]:
+        return measured()
+
+    def track_ratio_to_asv_publish(self, figures: dict[str, float]) -> float:
+        return figures["report"] / figures["publish"]
+
+    def track_ratio_of_history_to_asv_publish(self, figures: dict[str, float]) -> float:
+        """Run pages of the newest night only: asv has nothing like them."""
+        return figures["history"] / figures["publish"]
+
+    def track_report(self, figures: dict[str, float]) -> float:
+        return figures["report"]
+
+    def track_asv_publish(self, figures: dict[str, float]) -> float:
+        return figures["publish"]
+
+    def track_one_more_run(self, figures: dict[str, float]) -> float:
+        return figures["one_more"]
+
+    def track_nothing_new(self, figures: dict[str, float]) -> float:
+        return figures["nothing_new"]
+
+    def track_export(self, figures: dict[str, float]) -> float:
+        return figures["export"]
+
+    def track_seconds_per_result_recorded(self, figures: dict[str, float]) -> float:
+        return 1 / figures["ingestion"]
+
+    for _each in (track_ratio_to_asv_publish, track_ratio_of_history_to_asv_publish):
+        _each.unit = "ratio"  # type: ignore[attr-defined]
+    for _each in (track_report, track_asv_publish, track_one_more_run, track_nothing_new, track_export):
+        _each.unit = "seconds"  # type: ignore[attr-defined]
+    track_seconds_per_result_recorded.unit = "seconds"  # type: ignore[attr-defined]
