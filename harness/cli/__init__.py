@@ -12,6 +12,7 @@ import typer
 from harness import __version__
 from harness.cli import (
     calibrate,
+    compare,
     diverge,
     doctor,
     history,
@@ -50,6 +51,7 @@ for name, command in (
     ("calibrate", calibrate.calibrate),
     ("rebase", rebase.rebase),
     ("diverge", diverge.diverge),
+    ("compare", compare.compare),
     ("report", report.report),
     ("history", history.history),
 ):
