@@ -175,7 +175,7 @@ def _findings(before: Sequence[Run], after: Sequence[Run], limits: Limits, unlik
 
 
 def _repeats(values: Sequence[float]) -> bool:
-    return len({value.hex() if isinstance(value, float) else str(value) for value in values}) == 1
+    return len({float(value).hex() for value in values}) == 1
 
 
 def _exact(metric: Metric, before: float, after: float) -> Finding:

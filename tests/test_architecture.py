@@ -90,6 +90,15 @@ TABLE = {
     "harness.changes": "change_points history model units | numpy",
     # What a training is held to.
     "harness.baselines": "checks environment model spec",
+    # Other commits.
+    "harness.repository": "environment model",
+    "harness.worktrees": "environment model repository",
+    "harness.elsewhere": "model processes store worktrees",
+    "harness.effects": " | numpy",
+    "harness.decide": "changes diverge effects environment history model",
+    "harness.compare": "cases decide elsewhere model repository worktrees",
+    "harness.fixes": "elsewhere model worktrees",
+    "harness.bisection": "elsewhere model repository worktrees",
     "harness.rebase": "baselines calibrate environment judge model plain runner spec",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",

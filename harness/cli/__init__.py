@@ -11,6 +11,7 @@ import typer
 
 from harness import __version__
 from harness.cli import (
+    bisect,
     calibrate,
     compare,
     diverge,
@@ -23,6 +24,7 @@ from harness.cli import (
     run,
     sabotage,
     schema,
+    validate,
 )
 
 WRONG_INPUT, BROKE, INTERRUPTED, NO_READER = 2, 3, 130, 141
@@ -52,6 +54,8 @@ for name, command in (
     ("rebase", rebase.rebase),
     ("diverge", diverge.diverge),
     ("compare", compare.compare),
+    ("validate", validate.validate),
+    ("bisect", bisect.bisect),
     ("report", report.report),
     ("history", history.history),
 ):
