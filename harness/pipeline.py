@@ -19,7 +19,7 @@ from harness.judge import judge
 from harness.model import Run, Status
 from harness.runner import Finished, Runner, Task
 from harness.spec import Case
-from harness.store import Session, Store, open_store
+from harness.store import CaseFile, Session, Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +54,7 @@ def night(  # noqa: PLR0913 - the settings of one command
     plan = plan_tasks(cases, backends)
     with open_store(store_url) as store:
         session, done = _begin(store, plan, resume=resume)
+        store.keep(case_file(case) for case in cases)
         left = [task for task in plan if (task.case.name, task.backend) not in done]
         environment = fingerprint()
         # closing: an interruption ends the jobs that still run before anything else happens.
@@ -99,6 +100,11 @@ def judged(finished: Finished, session: str, environment: Mapping[str, Any]) -> 
         verdicts=judgement.verdicts,
         diagnoses=judgement.diagnoses,
     )
+
+
+def case_file(case: Case) -> CaseFile:
+    """What a case says, as the store keeps it."""
+    return CaseFile(name=case.name, digest=case.digest, path=str(case.path), raw=case.raw)
 
 
 def new_id(started: float | None = None) -> str:

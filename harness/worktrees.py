@@ -18,12 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import harness
 from harness.environment import GIT_REDIRECTS
 from harness.model import BrokenError, HarnessError
 from harness.repository import Commit, Repository, git
 
-ROOT = Path(harness.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 """Where the suite that runs is imported from."""
 PATIENCE = 10.0
 """Seconds for which somebody who was killed may still write into a folder that is to go."""

@@ -60,9 +60,8 @@ def test_a_folder_below_the_root_stays_one(temporary):
 
 def test_an_error_takes_them_away_too(temporary):
     before, repository = untouched(), open_repository(Path())
-    with pytest.raises(ZeroDivisionError), Worktrees(repository) as trees:
-        trees.at(repository.commit("HEAD"))
-        raise ZeroDivisionError
+    with pytest.raises(HarnessError, match="unknown revision"), Worktrees(repository) as trees:
+        trees.at(trees.at(repository.commit("HEAD")) and repository.commit("nowhere"))
     assert (untouched(), left_behind(temporary)) == (before, [])
 
 
