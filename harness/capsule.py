@@ -1,8 +1,8 @@
 """One file with all that a recorded run takes to be run again on another machine. Data only; no pickle.
 
-A zip: `capsule.json` (the run, its environment, seed, commit), `case.yaml`, `facts` (as recorded), `files/` (what the
-case names, and its baseline), `requirements.txt` (what is installed where it was packed) and, of a checkout with
-changes, `patch.diff`.
+A zip: `capsule.json` (the run, its environment, seed, commit), `case.yaml`, `facts` (as recorded), `files/`
+(what the case names, and its baseline), `requirements.txt` (what is installed where it was packed) and, of a
+checkout with changes, `patch.diff`.
 """
 
 import json
@@ -16,6 +16,7 @@ from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from harness.backends.command import program_digest
 from harness.baselines import path_of
 from harness.codec import read_facts, run_to_json, write_facts
 from harness.model import BrokenError, HarnessError, Run, Status
@@ -62,11 +63,7 @@ def pack(run: Run, case: Case, target: Path) -> None:
         HarnessError: the files that the case names are not those of the run, or one is missing.
         BrokenError: the capsule cannot be written.
     """
-    if case.digest != run.case_digest:
-        text = f"digest {case.digest}, expected {run.case_digest}; check out commit {run.environment.get('commit')}"
-        raise HarnessError(
-            f"run {run.id} ({case.name}): files that the case names have changed: {text} first"
-        )
+    _refuse_changed(run, case)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -78,6 +75,16 @@ def pack(run: Run, case: Case, target: Path) -> None:
         raise BrokenError(f"{error.filename or target}: {reason}; the capsule was not written") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_changed(run: Run, case: Case) -> None:
+    was, now = run.case_digest, case.digest
+    if isinstance(case.model, CommandModel) and run.facts.problem is not None:
+        was, now = run.facts.problem.digest, program_digest(case)  # which covers the program, too
+    if was != now:
+        commit = run.environment.get("commit") or "that it was run at"
+        text = f"files that the case names have changed: digest {now}, expected {was}"
+        raise HarnessError(f"run {run.id} ({case.name}): {text}; check out the commit {commit} first")
 
 
 def _parts(run: Run, case: Case) -> Iterator[tuple[str, bytes]]:

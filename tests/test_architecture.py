@@ -122,7 +122,7 @@ TABLE = {
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # The two that know everything.
     "harness.replay": "diverge documents draft environment model pipeline runner spec store | numpy",
-    "harness.capsule": "baselines codec model native plain programs repository spec store",
+    "harness.capsule": "backends.command baselines codec model native plain programs repository spec store",
     "harness.pipeline": "baselines discover environment judge model runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",

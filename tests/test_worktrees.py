@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -60,8 +61,15 @@ def test_a_folder_below_the_root_stays_one(temporary):
 
 def test_an_error_takes_them_away_too(temporary):
     before, repository = untouched(), open_repository(Path())
-    with pytest.raises(HarnessError, match="unknown revision"), Worktrees(repository) as trees:
-        trees.at(trees.at(repository.commit("HEAD")) and repository.commit("nowhere"))
+    head = repository.commit("HEAD")
+
+    def broken():
+        with Worktrees(repository) as trees:
+            trees.at(head)
+            trees.at(replace(head, hash="f" * 40))
+
+    with pytest.raises(HarnessError, match="git worktree: invalid reference: ffff"):
+        broken()
     assert (untouched(), left_behind(temporary)) == (before, [])
 
 
@@ -168,7 +176,7 @@ def test_commits_between_two(temporary):
     good, bad = repository.commit("HEAD~2"), repository.commit("HEAD")
     assert [each.subject for each in repository.between(good, bad)] == ["broken: it does not fall", "third"]
     with pytest.raises(
-        HarnessError, match="does not come from .*; name a --good that is an ancestor of --bad"
+        HarnessError, match=r"does not come from .*; name a --good that is an ancestor of --bad"
     ):
         repository.between(bad, good)
 

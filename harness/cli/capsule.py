@@ -28,8 +28,6 @@ def capsule(
         case = case_of(found, recorded.case_file(found.case, found.case_digest))
     target = output or Path(f"{found.id}.capsule")
     pack(found, case, target)
-    say(
-        f"packed  {found.case} [{found.backend}] {found.id} in {target}; elsewhere: harness replay {target.name}"
-    )
+    say(f"packed  {found.case} [{found.backend}] {found.id}; elsewhere: harness replay {target}")
     write_json(json_file, {"schema": 1, "run": found.id, "path": str(target)})
     return 0
