@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.cases import read_cases
 from harness.decide import Comparison, Limits, decide
-from harness.elsewhere import DEFAULT, AbsentError, Elsewhere
+from harness.elsewhere import DEFAULT, AbsentError, Elsewhere, inside
 from harness.model import HarnessError, Run
 from harness.repository import Commit
 from harness.worktrees import Checkout, Worktrees
@@ -73,7 +73,7 @@ def _compared(
 
 def _words(sides: tuple[Checkout, Checkout], cases: Sequence[str], tags: Sequence[str]) -> list[str]:
     """What to compare, a file at a time, so that A and B are close to each other in time."""
-    found = [word for case in cases or [DEFAULT] for word in _opened(sides, case, tags)]
+    found = [word for case in cases or [DEFAULT] for word in _opened(sides, inside(case), tags)]
     if not found:
         raise HarnessError(f"{', '.join(cases) or DEFAULT}: no case at either commit that is asked for")
     return list(dict.fromkeys(found))

@@ -107,8 +107,9 @@ def located(checkout: Checkout, case: str) -> Path:
 
     Raises:
         AbsentError: there is none at this commit.
+        HarnessError: the word leads out of the folder.
     """
-    path = checkout.folder / case
+    path = checkout.folder / inside(case)
     if case.endswith(SUFFIXES) or path.is_dir():
         found = [path] if path.exists() else []
     else:
@@ -121,6 +122,17 @@ def located(checkout: Checkout, case: str) -> Path:
             f"{checkout.commit.short}: no case '{case}' there; name one in `{DEFAULT}`, or a file"
         )
     return found[0].relative_to(checkout.folder)
+
+
+def inside(case: str) -> str:
+    """A word for cases that stays in the folder, as in every checkout it must.
+
+    Raises:
+        HarnessError: it does not.
+    """
+    if Path(case).is_absolute() or ".." in Path(case).parts:
+        raise HarnessError(f"{case}: leads out of the checkouts; name it from the folder of --repo")
+    return case
 
 
 def stem_of(name: str) -> str:

@@ -1,6 +1,7 @@
 """`harness bisect`: the first commit at which a case fails, past those that cannot be run."""
 
 import json
+from dataclasses import replace
 from math import ceil, log2
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from recorded import make_run
 from revisions import commit, git, program
 from test_compare import call
 
-from harness.bisection import Examiner, State, Visit, first_bad
+from harness.bisection import Bisection, Examiner, State, Visit, first_bad
+from harness.cli.bisect import _words
 from harness.elsewhere import AbsentError
 from harness.model import HarnessError, Status
 from harness.repository import Commit
@@ -142,8 +144,19 @@ def test_the_commit_is_named_with_its_date_and_the_cause(call, tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert [one["hash"] for one in found["suspects"]] == [lost, culprit]
     assert found["run"]["diagnoses"][0]["name"] == "learning_rate_zero"
-    code, out, _ = call("bisect", "line", "--good", "HEAD~2", "--bad", "HEAD~1")
-    assert (code, out[0]) == (2, f"1 commit from {lost[:9]} to {culprit[:9]}")
+
+
+def test_words_for_a_commit_and_for_a_merge():
+    culprit = Commit(
+        hash="a" * 40, authored="2026-03-02T03:10:00+01:00", parents=("b" * 40,), subject="worse"
+    )
+    found = Bisection(suspects=(culprit,), bad=Visit(commit=culprit, state=State.BAD), tested=())
+    assert _words("line", found) == ["found  line fails since aaaaaaaaa  2026-03-02  worse"]
+    merge = replace(culprit, parents=("b" * 40, "c" * 40))
+    assert _words("line", replace(found, suspects=(merge,)))[1] == (
+        "       it is a merge; what came in: harness bisect line --good $(git merge-base bbbbbbbbb ccccccccc)"
+        " --bad ccccccccc"
+    )
 
 
 def test_ends_the_wrong_way_round(call):

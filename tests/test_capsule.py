@@ -11,6 +11,7 @@ import tiny
 from test_replay import call, recorded
 
 from harness.capsule import requirements, unpacked
+from harness.cli import main
 from harness.model import HarnessError
 
 __all__ = ["call"]
@@ -86,7 +87,10 @@ def test_files_that_are_not_those_of_the_run(call):
     code, _, [line] = call("capsule", "tiny:numpy_float64")
     assert code == 2
     assert "files that the case names have changed: digest " in line
-    assert list(Path().glob("*.capsule")) == []
+    Path("words/text.txt").write_text("abcdefgh" * 8)
+    code, _, [line] = call("capsule", "tiny:numpy_float64", "--output", "absent/x.capsule")
+    assert (code, line.endswith("No such file or directory; the capsule was not written")) == (3, True)
+    assert list(Path().rglob("*.capsule")) == []
 
 
 def test_a_program_that_is_not_that_of_the_run(call):
@@ -99,20 +103,24 @@ def test_a_program_that_is_not_that_of_the_run(call):
     assert (code, line.endswith("; check out the commit that it was run at first")) == (2, True)
 
 
-def test_a_place_that_cannot_be_written(call):
-    call("run", tiny.write())
-    code, _, [line] = call("capsule", "tiny:numpy_float64", "--output", "absent/x.capsule")
-    assert (code, line.endswith("No such file or directory; the capsule was not written")) == (3, True)
-
-
 # Capsules of strangers.
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The bytes of a good capsule, made once."""
+    folder = tmp_path_factory.mktemp("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(["run", str(tiny.write())])
+        main(["capsule", "tiny:numpy_float64", "--output", "good.capsule"])
+        return Path("good.capsule").read_bytes()
+
+
 @pytest.fixture
-def changed(call):
+def changed(call, good):
     """A good capsule with some entries replaced or added."""
-    call("run", tiny.write())
-    call("capsule", "tiny:numpy_float64", "--output", "good.capsule")
+    Path("good.capsule").write_bytes(good)
 
     def change(**entries):
         with zipfile.ZipFile("good.capsule") as archive:
@@ -169,8 +177,9 @@ def test_a_file_that_is_no_zip_or_not_there(call):
     assert "No such file or directory" in call("replay", "y.capsule")[2][0]
 
 
-def test_a_link_is_written_as_a_file(changed):
-    changed()
+def test_a_link_is_written_as_a_file(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.capsule").write_bytes(good)
     link = zipfile.ZipInfo("files/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile("bad.capsule", "a") as archive:

@@ -113,6 +113,7 @@ def test_a_case_that_only_one_commit_has_is_told(call):
     [
         (("HEAD", "main"), "A and B are the same commit, {}: there is nothing to compare"),
         (("HEAD", "nowhere"), ".: unknown revision 'nowhere'; `git log` shows what there is"),
+        (("HEAD", "HEAD~1", "/cases"), "/cases: leads out of the checkouts"),
         (("HEAD", "main", "--threshold", "5"), "--threshold: expected a percentage such as 3%, got '5'"),
         (("HEAD", "main", "--threshold", "0%"), "--threshold: expected more than 0%, got 0%"),
         (
@@ -122,6 +123,7 @@ def test_a_case_that_only_one_commit_has_is_told(call):
     ],
 )
 def test_bad_input_is_one_line(call, arguments, said):
+    commit("second")
     code, _, [line] = call("compare", *arguments)
     assert code == 2
     assert line.startswith(said.format(git("rev-parse", "--short=9", "HEAD")))
@@ -177,6 +179,11 @@ def test_words_for_cases(checkout):
     assert located(checkout, "cases") == Path("cases")
     for word in ("lin", "cases/absent.yaml", "elsewhere/line"):
         with pytest.raises(AbsentError, match=f"no case '{word}' there"):
+            located(checkout, word)
+    for word in (str(Path("cases/line.yaml").absolute()), "../line"):
+        with pytest.raises(
+            HarnessError, match="leads out of the checkouts; name it from the folder of --repo"
+        ):
             located(checkout, word)
     assert meant("line[seed=1]", "line[seed=1]")
     assert not meant("line[seed=1]", "line[seed=2]")

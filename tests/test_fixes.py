@@ -17,13 +17,14 @@ PASS, FAIL, ERROR = Status.PASS, Status.FAIL, Status.ERROR
 
 def test_a_fix_is_confirmed_with_the_cause_that_it_removes(call, tmp_path):
     program("0.0", rate="0.0")
+    case(uses="made.py")
     commit("broken")
     program("0.3")
     case("other", tag="smoke")
     commit("fixed")
     code, out, err = call(
         "validate", "line", "--before", "HEAD~1", "--after", "HEAD", "--diagnosis", "learning_rate_zero",
-        "--json", tmp_path / "found.json",
+        "--build", "cp cases/train.py cases/made.py", "--json", tmp_path / "found.json",
     )  # fmt: skip
     assert (code, err) == (0, [])
     assert out == ["fix confirmed: line failed before of learning_rate_zero; 1 other run not worse"]
