@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.backends.command import program_digest
 from harness.baselines import path_of
+from harness.case_files import CaseFile
 from harness.codec import read_facts, run_to_json, write_facts
 from harness.model import BrokenError, HarnessError, Run, Status
 from harness.native import BUILTIN
@@ -25,7 +26,6 @@ from harness.plain import strict
 from harness.programs import CommandModel
 from harness.repository import open_repository
 from harness.spec import Case, TextData
-from harness.store import CaseFile
 
 SCHEMA = 1
 LARGEST = 1 << 30

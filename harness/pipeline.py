@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.baselines import with_recorded
+from harness.case_files import CaseFile
 from harness.discover import working
 from harness.environment import checkout, fingerprint
 from harness.judge import judge
 from harness.model import Run, Status
 from harness.runner import Finished, Runner, Task
 from harness.spec import Case
-from harness.store import CaseFile, Session, Store, open_store
+from harness.store import Session, Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.case_files import CaseFile
 from harness.diverge import NONE, parting_of
 from harness.documents import parse
 from harness.draft import Draft
@@ -17,7 +18,6 @@ from harness.model import HarnessError, Run, Trace
 from harness.pipeline import judged
 from harness.runner import Runner, Task
 from harness.spec import Case
-from harness.store import CaseFile
 
 PASSING = ("boot", "canary", "commit_date", "branch", "memory", "cgroup_memory", "cgroup_cpus")
 """Of an environment, what is another each time and changes no number."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from harness.case_files import CaseFile, add_case_files, case_file_of
 from harness.database import guarded, open_engine, prepare, reading, shown, writing
 from harness.history import RunRow
 from harness.matrix import Cell, Effect, Matrix
@@ -22,7 +23,7 @@ from harness.model import HarnessError, Run, Trace
 from harness.plain import digest
 from harness.queries import chunked, trace_of, values_of
 from harness.rows import Row, rows_of
-from harness.tables import CASE_FILE, ENVIRONMENT, MATRIX, RUN, SESSION
+from harness.tables import ENVIRONMENT, MATRIX, RUN, SESSION
 
 DEFAULT = Path("out/history.sqlite")
 MOST_LISTED = 8
@@ -46,16 +47,6 @@ class Session:
     def plan_digest(self) -> str:
         """Equal for equal plans: `--resume` continues the session whose plan is the same."""
         return digest(self.plan)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaseFile:
-    """What a case's file said, completed and without matrix, as JSON values. path: where it lay."""
-
-    name: str
-    digest: str
-    path: str
-    raw: Mapping[str, Any]
 
 
 def open_store(where: str | Path = DEFAULT, *, create: bool = True) -> "Store":
@@ -179,21 +170,12 @@ class Store:
     def keep(self, cases: Iterable[CaseFile]) -> None:
         """Record what cases say, each once: runs can then be replayed when their files have changed."""
         with guarded(self._engine), writing(self._engine) as connection:
-            known = {
-                (row.name, row.digest)
-                for row in connection.execute(select(CASE_FILE.c.name, CASE_FILE.c.digest))
-            }
-            new = {(case.name, case.digest): asdict(case) for case in cases}
-            rows = [row for key, row in new.items() if key not in known]
-            if rows:
-                connection.execute(insert(CASE_FILE), rows)
+            add_case_files(connection, cases)
 
     def case_file(self, name: str, digest: str) -> CaseFile | None:
         """What a case said when it had this digest, if it was kept."""
-        place = (CASE_FILE.c.name == name, CASE_FILE.c.digest == digest)
         with reading(self._engine) as connection:
-            row = connection.execute(select(CASE_FILE).where(*place)).mappings().first()
-            return None if row is None else CaseFile(**row)
+            return case_file_of(connection, name, digest)
 
     def add_matrix(self, matrix: Matrix) -> None:
         """Record what the cases made of the faults."""

@@ -116,14 +116,15 @@ TABLE = {
     "harness.database": "model tables | sqlalchemy",
     "harness.rows": "codec history model plain tables | sqlalchemy",
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
-    "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
+    "harness.case_files": "tables | sqlalchemy",
+    "harness.store": "case_files database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "history matrix model units | jinja2 markupsafe numpy psutil",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # The two that know everything.
-    "harness.replay": "diverge documents draft environment model pipeline runner spec store | numpy",
-    "harness.capsule": "backends.command baselines codec model native plain programs repository spec store",
-    "harness.pipeline": "baselines discover environment judge model runner spec store",
+    "harness.replay": "case_files diverge documents draft environment model pipeline runner spec | numpy",
+    "harness.capsule": "backends.command baselines case_files codec model native plain programs repository spec",
+    "harness.pipeline": "baselines case_files discover environment judge model runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.

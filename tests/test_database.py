@@ -8,8 +8,9 @@ from recorded import make_run, same
 from sqlalchemy import event, text
 
 from harness import database
+from harness.case_files import CaseFile
 from harness.model import BrokenError, HarnessError
-from harness.store import CaseFile, Session, open_store
+from harness.store import Session, open_store
 
 
 @pytest.fixture

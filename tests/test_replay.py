@@ -10,6 +10,7 @@ import revisions
 import tiny
 from recorded import make_facts, make_run, make_trace
 
+from harness.case_files import CaseFile
 from harness.cases import load_cases
 from harness.cli import main
 from harness.model import HarnessError
@@ -99,8 +100,6 @@ def test_every_case_of_the_tree_survives_being_kept(tmp_path):
 def test_cases_that_cannot_be_replayed(kept, said):
     run = make_run()
     if kept is not None:
-        from harness.store import CaseFile
-
         kept = CaseFile(name=run.case, digest="d0", path="cases/x.yaml", raw=kept)
     with pytest.raises(HarnessError) as refused:
         case_of(run, kept)
