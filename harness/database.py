@@ -26,12 +26,18 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from harness.model import BrokenError, HarnessError
-from harness.tables import META, METADATA
+from harness.tables import CASE_FILE, META, METADATA
 
 BUSY_SECONDS = 30.0
 
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = ()
+
+
+def _with_case_files(connection: Connection) -> None:
+    CASE_FILE.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_with_case_files,)
 """The n-th, counted from 1, takes a store from schema version n to n + 1. Append only; released ones stay."""
 
 ADVICE = (

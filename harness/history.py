@@ -15,7 +15,7 @@ from harness.environment import kind, same_kind
 from harness.model import HarnessError, Run, Status, Trace
 
 Better = Literal["lower", "higher", "none"]
-PHASES = ("build", "train", "evaluate")
+PHASES = ("build", "train", "evaluate", "program")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

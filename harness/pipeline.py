@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.baselines import with_recorded
+from harness.case_files import CaseFile
 from harness.discover import working
 from harness.environment import checkout, fingerprint
 from harness.judge import judge
@@ -58,6 +59,7 @@ def night(  # noqa: PLR0913 - the settings of one command
     plan = plan_tasks(cases, backends)
     with open_store(store_url) as store:
         session, done = _begin(store, plan, resume=resume)
+        store.keep(case_file(case) for case in cases)
         left = [task for task in plan if (task.case.name, task.backend) not in done]
         environment = fingerprint()
         # closing: an interruption ends the jobs that still run before anything else happens.
@@ -106,6 +108,11 @@ def judged(finished: Finished, session: str, environment: Mapping[str, Any]) -> 
         ),
         diagnoses=judgement.diagnoses,
     )
+
+
+def case_file(case: Case) -> CaseFile:
+    """What a case says, as the store keeps it."""
+    return CaseFile(name=case.name, digest=case.digest, path=str(case.path), raw=case.raw)
 
 
 def new_id(started: float | None = None) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from harness.case_files import CaseFile, add_case_files, case_file_of
 from harness.database import guarded, open_engine, prepare, reading, shown, writing
 from harness.history import RunRow
 from harness.matrix import Cell, Effect, Matrix
@@ -165,6 +166,16 @@ class Store:
             except IntegrityError as error:
                 self._refuse(runs)
                 raise HarnessError(f"store {self.where}: runs refused: {error.orig}") from error
+
+    def keep(self, cases: Iterable[CaseFile]) -> None:
+        """Record what cases say, each once: runs can then be replayed when their files have changed."""
+        with guarded(self._engine), writing(self._engine) as connection:
+            add_case_files(connection, cases)
+
+    def case_file(self, name: str, digest: str) -> CaseFile | None:
+        """What a case said when it had this digest, if it was kept."""
+        with reading(self._engine) as connection:
+            return case_file_of(connection, name, digest)
 
     def add_matrix(self, matrix: Matrix) -> None:
         """Record what the cases made of the faults."""

@@ -149,6 +149,14 @@ RUN = Table(
     Column("answers", Json, nullable=False),
     Index("run_case_backend_started", "case", "backend", "started"),
 )
+CASE_FILE = Table(
+    "case_file",
+    METADATA,
+    Column("name", _key(), primary_key=True),
+    Column("digest", _key(), primary_key=True),
+    Column("path", Words, nullable=False),
+    Column("raw", Json, nullable=False),
+)
 MEASUREMENT = Table(
     "measurement",
     METADATA,

@@ -111,6 +111,15 @@ TABLE = {
     "harness.junit": "markdown model news quarantine",
     # What a training is held to.
     "harness.baselines": "checks environment model spec",
+    # Other commits.
+    "harness.repository": "environment model",
+    "harness.worktrees": "environment model repository",
+    "harness.elsewhere": "model processes store worktrees",
+    "harness.effects": " | numpy",
+    "harness.decide": "changes diverge effects environment history model",
+    "harness.compare": "cases decide elsewhere model repository worktrees",
+    "harness.fixes": "elsewhere model worktrees",
+    "harness.bisection": "elsewhere model repository worktrees",
     "harness.rebase": "baselines calibrate environment judge model plain runner spec",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
@@ -128,7 +137,8 @@ TABLE = {
     "harness.database": "model tables | sqlalchemy",
     "harness.rows": "codec history model plain tables | sqlalchemy",
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
-    "harness.store": "database history matrix model plain queries rows tables | sqlalchemy",
+    "harness.case_files": "tables | sqlalchemy",
+    "harness.store": "case_files database history matrix model plain queries rows tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "history matrix model quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | numpy",
@@ -139,7 +149,9 @@ TABLE = {
         "cases cli documents environment model pipeline pytest_plugin runner store | pytest"
     ),
     # The two that know everything.
-    "harness.pipeline": "baselines discover environment judge model quarantine runner spec store",
+    "harness.replay": "case_files diverge documents draft environment model pipeline runner spec | numpy",
+    "harness.capsule": "backends.command baselines case_files codec model native plain programs repository spec",
+    "harness.pipeline": "baselines case_files discover environment judge model quarantine runner spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.

@@ -8,6 +8,7 @@ from recorded import make_run, same
 from sqlalchemy import event, text
 
 from harness import database
+from harness.case_files import CaseFile
 from harness.model import BrokenError, HarnessError
 from harness.store import Session, open_store
 
@@ -65,7 +66,7 @@ def test_a_store_of_a_newer_version_is_refused_untouched(store):
     assert said_by(store.where) == (
         2,
         (
-            f"store {store.where}: written by a newer version (schema 7, this one reads up to 1); upgrade "
+            f"store {store.where}: written by a newer version (schema 7, this one reads up to 2); upgrade "
             "training-harness or pass another --store"
         ),
     )
@@ -225,9 +226,10 @@ def add_column(connection):
 
 def test_an_older_store_is_brought_up_to_date_once(store):
     store.add(make_run())
+    more = (*database.MIGRATIONS, add_column)
     for _ in range(2):
-        database.prepare(store._engine, (add_column,))
-    assert version_of(store) == [(2,)]
+        database.prepare(store._engine, more)
+    assert version_of(store) == [(1 + len(more),)]
     assert rows(store.where, "SELECT id, note FROM run") == [("r1", None)]
 
 
@@ -237,8 +239,8 @@ def test_a_migration_that_fails_changes_nothing(store):
         connection.execute(text("ALTER TABLE nowhere ADD COLUMN note TEXT"))
 
     with pytest.raises(BrokenError, match="no such table: nowhere"):
-        database.prepare(store._engine, (fail,))
-    assert version_of(store) == [(1,)]
+        database.prepare(store._engine, (*database.MIGRATIONS, fail))
+    assert version_of(store) == [(1 + len(database.MIGRATIONS),)]
     assert "note" not in {row[1] for row in rows(store.where, "PRAGMA table_info(run)")}
 
 
@@ -253,7 +255,21 @@ def test_a_server_on_which_another_process_made_the_tables_first(tmp_path, monke
 
     monkeypatch.setattr(database, "_bring_up_to_date", slower)
     with open_store(tmp_path / "new.sqlite") as store:
-        assert version_of(store) == [(1,)]
+        assert version_of(store) == [(1 + len(database.MIGRATIONS),)]
+
+
+def test_a_store_of_the_first_version_gets_what_it_lacks(store):
+    store.add(make_run())
+    with store._engine.begin() as connection:
+        connection.execute(text("DROP TABLE case_file"))
+        connection.execute(text("UPDATE meta SET schema_version = 1"))
+    store.close()
+    with open_store(store.where) as again:
+        assert version_of(again) == [(2,)]
+        assert [run.id for run in again.runs()] == ["r1"]
+        again.keep([CaseFile(name="x", digest="d", path="cases/x.yaml", raw={"schema": 1})])
+        assert again.case_file("x", "d").raw == {"schema": 1}
+        assert again.case_file("x", "e") is None
 
 
 def test_a_new_store_needs_no_migration(tmp_path):

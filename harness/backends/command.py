@@ -199,13 +199,13 @@ def _problem(case: Case, model: CommandModel) -> ProblemFacts:
     )
     uniform = None if model.vocabulary is None else log(model.vocabulary)
     return ProblemFacts(
-        digest=_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
+        digest=program_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
         anchors=Anchors(uniform=uniform), tokens_per_step=float(config.batch * config.sequence),
         samples_per_step=config.batch, steps=config.steps, learning_rates=rates,
     )  # fmt: skip
 
 
-def _digest(case: Case) -> str:
+def program_digest(case: Case) -> str:
     """Of the case and of every file that its command names: another program is another problem."""
     digest = blake2b(case.digest.encode(), digest_size=16)
     assert isinstance(case.model, CommandModel)

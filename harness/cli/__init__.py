@@ -11,7 +11,10 @@ import typer
 
 from harness import __version__
 from harness.cli import (
+    bisect,
     calibrate,
+    capsule,
+    compare,
     diverge,
     doctor,
     export,
@@ -19,10 +22,12 @@ from harness.cli import (
     lint,
     list_,
     rebase,
+    replay,
     report,
     run,
     sabotage,
     schema,
+    validate,
 )
 
 WRONG_INPUT, BROKE, INTERRUPTED, NO_READER = 2, 3, 130, 141
@@ -51,6 +56,11 @@ for name, command in (
     ("calibrate", calibrate.calibrate),
     ("rebase", rebase.rebase),
     ("diverge", diverge.diverge),
+    ("replay", replay.replay),
+    ("capsule", capsule.capsule),
+    ("compare", compare.compare),
+    ("validate", validate.validate),
+    ("bisect", bisect.bisect),
     ("report", report.report),
     ("history", history.history),
     ("export", export.export),

@@ -26,7 +26,7 @@ def diverge(left: RunName, right: RunName, store: Store = DEFAULT_STORE, json_fi
 
     say = speaker(json_file)
     with open_store(store, create=False) as recorded:
-        runs = [_run(recorded, name) for name in (left, right)]
+        runs = [run_named(recorded, name) for name in (left, right)]
         reference = _reference(recorded, runs[0])
     try:
         found = compared(runs[0], runs[1], reference)
@@ -38,7 +38,12 @@ def diverge(left: RunName, right: RunName, store: Store = DEFAULT_STORE, json_fi
     return 1 if found.beyond else 0
 
 
-def _run(recorded: "RunStore", name: str) -> "Run":
+def run_named(recorded: "RunStore", name: str) -> "Run":
+    """The run that an id's beginning means, or the newest of `CASE:BACKEND`.
+
+    Raises:
+        HarnessError: there is none.
+    """
     case, colon, backend = name.rpartition(":")
     if not colon:
         return recorded.run(name)

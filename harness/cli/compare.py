@@ -1,0 +1,174 @@
+"""`harness compare`: two commits, case by case, side by side."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli._options import JsonFile, counted, speaker, write_json
+from harness.cli._revisions import HERE, Backends, Build, Python, Repo, set_up, why
+
+if TYPE_CHECKING:
+    from harness.compare import Absent
+    from harness.decide import Comparison, Finding
+
+Cases = Annotated[list[str] | None, typer.Argument(help="Case files, folders or names [default: cases].")]
+Revision = Annotated[str, typer.Argument(help="A commit, a branch or a tag.")]
+
+
+def compare(  # noqa: PLR0913, PLR0917 - options of a command
+    a: Revision,
+    b: Revision,
+    cases: Cases = None,
+    repo: Repo = HERE,
+    python: Python = "",
+    build: Build = "",
+    backend: Backends = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Cases with this tag only; may be repeated.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Compare this only; may be repeated.")] = None,
+    threshold: Annotated[str, typer.Option(help="The smallest effect of interest.")] = "5%",
+    most: Annotated[int, typer.Option(min=2, help="At most so many runs of each side.")] = 14,
+    json_file: JsonFile = None,
+) -> int:
+    """Compare two commits, A B A B until the answer is clear; exit 1 if B is worse."""
+    from harness.compare import compare as compared  # noqa: PLC0415 - heavy
+    from harness.decide import Limits  # noqa: PLC0415 - heavy
+
+    say = speaker(json_file)
+    limits = Limits(threshold=_share(threshold), most=most, metrics=tuple(metric or ()))
+    with set_up(repo, python, build, backend) as (repository, trees, how):
+        old, new = repository.commit(a), repository.commit(b)
+        for line in (
+            *repository.notes(old, new),
+            f"A {old.short} {old.subject}",
+            f"B {new.short} {new.subject}",
+        ):
+            say(line)
+        found = []
+        for one in compared(trees, (old, new), how, limits, cases or (), tag or ()):
+            found.append(one)
+            say(_headline(one))
+    done, absent = _sorted(found)
+    for one in done:
+        for line in _words(one):
+            say(line)
+    say(_summary(done, absent))
+    write_json(json_file, _as_json((old.hash, new.hash), limits.threshold, done, absent))
+    return _exit_code(done, absent)
+
+
+def _share(text: str) -> float:
+    from harness.model import HarnessError  # noqa: PLC0415 - heavy
+    from harness.units import percent  # noqa: PLC0415 - heavy
+
+    try:
+        found = percent(text)
+    except ValueError as error:
+        raise HarnessError(f"--threshold: {error}") from error
+    if found <= 0:
+        raise HarnessError(
+            f"--threshold: expected more than 0%, got {text}; what is exact is always compared exactly"
+        )
+    return found
+
+
+def _sorted(found: "Iterable[Comparison | Absent]") -> "tuple[list[Comparison], list[Absent]]":
+    """Changes of status first, then the worst."""
+    from harness.compare import Absent  # noqa: PLC0415 - heavy
+    from harness.decide import Kind  # noqa: PLC0415 - heavy
+
+    every = list(found)
+    order = list(Kind)
+    done = [one for one in every if not isinstance(one, Absent)]
+    done.sort(key=lambda one: (order.index(one.outcome), order.index(one.kind), one.case, one.backend))
+    return done, [one for one in every if isinstance(one, Absent)]
+
+
+def _headline(one: "Comparison | Absent") -> str:
+    from harness.compare import Absent  # noqa: PLC0415 - heavy
+
+    if isinstance(one, Absent):
+        return f"not compared  {one.case}: {one.reason}"
+    return f"{one.kind:<12}  {one.case} [{one.backend}] after {counted(one.rounds, 'round')}"
+
+
+def _words(one: "Comparison") -> list[str]:
+    """All that is worth telling of one case; nothing of what stayed as it was."""
+    name = f"{one.case} [{one.backend}]"
+    lines = []
+    if one.outcome != "same":
+        rounds = f"{one.failed[0]} and {one.failed[1]} of {one.rounds} not healthy"
+        lines = [f"{one.outcome}  {name}  {one.status[0]} -> {one.status[1]} ({rounds})", *why(one.worst)]
+    elif one.status[1] not in ("pass", "skip"):
+        lines = [f"as before  {name}  {one.status[1]} at both", *why(one.worst)]
+    if one.unlike and one.kind != "skipped":
+        lines.append(f"unlike  {name}  {one.unlike}: other numbers are no regression then")
+    told = [each for each in one.findings if each.kind != "same"]
+    if one.kind == "regression":
+        told = [each for each in told if each.kind != "inconclusive"]
+    return lines + [f"{each.kind}  {name}  {_finding(each)}" for each in told]
+
+
+def _finding(one: "Finding") -> str:
+    from harness.units import show  # noqa: PLC0415 - heavy
+
+    what = f"{one.metric} {show(one.before, one.unit)} to {show(one.after, one.unit)}"
+    if one.note and not one.exact:
+        return f"{one.metric}: {one.note}"
+    if one.exact:
+        return f"{what} ({_signed(one.share)}, exactly){one.note and f'; {one.note}'}"
+    return f"{what} ({_signed(one.share)}, {_signed(one.low)} to {_signed(one.high)})"
+
+
+def _signed(share: float) -> str:
+    from harness.units import show  # noqa: PLC0415 - heavy
+
+    return f"{'+' * (share > 0)}{show(share, '%')}"
+
+
+def _summary(done: "list[Comparison]", absent: "list[Absent]") -> str:
+    counts = Counter(str(one.kind) for one in done)
+    words = [f"{number} {kind}" for kind, number in counts.items()]
+    return ", ".join([*words, *([f"{len(absent)} not compared"] if absent else [])])
+
+
+def _exit_code(done: "list[Comparison]", absent: "list[Absent]") -> int:
+    if any(one.kind == "regression" for one in done):
+        return 1
+    return 2 if absent and not done else 0
+
+
+def _as_json(
+    commits: tuple[str, str], threshold: float, done: "list[Comparison]", absent: "list[Absent]"
+) -> object:
+    from harness.plain import strict  # noqa: PLC0415 - rarely
+
+    return strict(
+        {
+            "schema": 1,
+            "before": commits[0],
+            "after": commits[1],
+            "threshold": threshold,
+            "comparisons": [_comparison(one) for one in done],
+            "absent": [asdict(one) for one in absent],
+        }
+    )
+
+
+def _comparison(one: "Comparison") -> dict[str, object]:
+    from harness.codec import run_to_json  # noqa: PLC0415 - rarely
+
+    return {
+        "case": one.case,
+        "backend": one.backend,
+        "kind": one.kind,
+        "rounds": one.rounds,
+        "status": one.status,
+        "outcome": one.outcome,
+        "failed": one.failed,
+        "unlike": one.unlike,
+        "findings": [asdict(each) for each in one.findings],
+        "run": run_to_json(one.worst),
+    }
