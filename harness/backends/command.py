@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 from harness.backends import Program
 from harness.backends._logged import facts_of_log
 from harness.logs import Log, UnreadableError, read_log, read_series
-from harness.measure import Progress
+from harness.measure import Progress, program_peak
 from harness.model import Anchors, BrokenError, Facts, HarnessError, Outcome, ProblemFacts
 from harness.optimizers import peak_rate
 from harness.programs import CommandModel, filled
@@ -113,7 +113,7 @@ class _Running:
 
     def _watch(self) -> None:
         while self.process.returncode is None:
-            self.peak = max(self.peak, _peak_bytes(self.process.pid))
+            self.peak = max(self.peak, program_peak(self.process.pid))
             time.sleep(LOOK_SECONDS)
 
 
@@ -209,14 +209,3 @@ def _digest(case: Case) -> str:
         if "{" not in text and path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _peak_bytes(pid: int) -> int:
-    """Peak resident memory of a program since it was started; 0 when it is gone."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0

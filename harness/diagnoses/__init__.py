@@ -8,6 +8,9 @@ from typing import ClassVar
 
 from harness.model import Diagnosis, Facts
 
+PROOF = 0.5
+"""What a diagnosis weighs, at least, that makes a program sick by itself; below, it is told as a guess."""
+
 
 class Diagnostician:
     """Base of all diagnoses. Stateless.

@@ -64,12 +64,12 @@ def _optimizers(hub: Hub) -> None:
     )
 
     def stepping(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        hub.check_limits(optimizer)
         late = any(callable(value) for value in (*args[1:], *kwargs.values()))
         hub.tell("stepping", optimizer, late)
 
     def stepped(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         hub.tell("stepped", optimizer)
-        hub.check_limits()
 
     optimizers.register_optimizer_step_pre_hook(stepping)  # type: ignore[no-untyped-call]
     optimizers.register_optimizer_step_post_hook(stepped)  # type: ignore[no-untyped-call]
