@@ -1,4 +1,4 @@
-"""Words of a case whose training is a program of its own: how it is started, how its log is read, what it trains."""
+"""Words of a case whose training is a program of its own, or a model of another library."""
 
 import re
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Transformers:
         """Refuse a configuration of nothing."""
         for name, kind in (("model_type", str), ("vocab_size", int)):
             if not isinstance(self.config.get(name), kind):
-                raise ValueError(f"config.{name}: missing; expected such as {{model_type: llama, vocab_size: 64}}")
+                raise ValueError(f"config.{name}: expected such as {{model_type: llama, vocab_size: 64}}")  # noqa: TRY004 - a mistake in a case file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

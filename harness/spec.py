@@ -27,7 +27,8 @@ Seed = Annotated[int, Whole(), Ge(0)]
 Computed = DecoderModel | MlpModel
 """Models that a backend computes from one problem; of programs, nothing is known but what they say."""
 Model = Annotated[
-    DecoderModel | MlpModel | LibraryModel | CommandModel | ScriptModel | PythonModel | TransformersModel, ByKey()
+    DecoderModel | MlpModel | LibraryModel | CommandModel | ScriptModel | PythonModel | TransformersModel,
+    ByKey(),
 ]
 
 

@@ -22,7 +22,7 @@ def places(case: Case, scratch: Path) -> dict[str, str]:
 def expected_rates(case: Case) -> tuple[float, ...]:
     """The learning rate of each step, where the case names an optimizer."""
     config = case.config
-    if config.optimizer is None:
+    if "optimizer" not in case.raw.get("config", {}):
         return ()
     peak = peak_rate(config.optimizer)
     return tuple(learning_rate(config.schedule, peak, step, config.steps) for step in range(config.steps))

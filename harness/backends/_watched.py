@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.backends import Program
 from harness.backends._places import expected_rates
 from harness.diagnoses import Diagnostician
@@ -16,12 +18,12 @@ from harness.judge import diagnose
 from harness.measure import OUT_OF_MEMORY, Progress
 from harness.model import Answer, Facts, HarnessError, Outcome, ProblemFacts
 from harness.spec import Case
-from harness.watching.program import Job, Watched, watch
+from harness.watching.program import BROKE, Job, Watched, watch
 
+NEGLIGIBLE = 1e-6
+"""A gradient that stays below this share of the largest one is zero in theory and rounding in practice."""
 ECHOED = 1 << 20
 """So much of a program's output goes into the run's own log."""
-BROKE = "broke: "
-"""Begins the reason of an answer that is lacking because the program's own evaluation failed."""
 
 
 class WatchedProgram(Program):
@@ -48,7 +50,8 @@ class WatchedProgram(Program):
         progress.enter("done")
         message = _lacking(watched, case) or _unscored(watched)
         if message:
-            return Facts(outcome=_outcome(watched, message), phase="train", message=message, detail=watched.output)
+            outcome = _outcome(watched, message)
+            return Facts(outcome=outcome, phase="train", message=message, detail=watched.output)
         return self._facts(case, watched)
 
     def _facts(self, case: Case, watched: Watched) -> Facts:
@@ -57,11 +60,13 @@ class WatchedProgram(Program):
         stride = main.answers["training"].facts["stride"]
         # Of a long training, every second step was recorded, or every fourth.
         steps = -(-case.config.steps // stride)
-        answers = {"others": Answer(facts={"trainings": [_of_other(each) for each in others]})} if others else {}
+        answers = {**main.answers, "coverage": Answer(facts=_coverage(main))}
+        if others:
+            answers["others"] = Answer(facts={"trainings": [_of_other(each) for each in others]})
         return replace(
             main,
             problem=replace(self.problem(case, main.problem), steps=steps),
-            answers={**main.answers, **answers},
+            answers=answers,
             environment={**main.environment, "threads": case.config.threads},
         )
 
@@ -114,7 +119,9 @@ def _lacking(watched: Watched, case: Case) -> str:
         why = f": {watched.text}" if watched.text else ""
         return f"the program left with exit code {watched.code} {after}{why}"
     if trace is None:
-        raise HarnessError(f"{case.path}: model: no training was seen; expected a step of an optimizer of torch")
+        raise HarnessError(
+            f"{case.path}: model: no training was seen; expected steps of an optimizer of torch"
+        )
     return ""
 
 
@@ -126,6 +133,23 @@ def _unscored(watched: Watched) -> str:
 def _outcome(watched: Watched, message: str) -> Outcome:
     starved = "SIGKILL" in message or any(words in message.lower() for words in OUT_OF_MEMORY)
     return Outcome.OUT_OF_MEMORY if starved and watched.ending in ("raised", "killed") else Outcome.CRASHED
+
+
+def _coverage(facts: Facts) -> dict[str, Any]:
+    """What the probe `coverage` tells of computed models, as far as it was seen."""
+    trace = facts.trace
+    assert trace is not None
+    norms = trace.gradient_norm
+    largest = norms.max(axis=1, keepdims=True, initial=0.0)
+    moved = np.atleast_1d(np.any(trace.update_norm > 0, axis=0))
+    faint = np.all(norms <= NEGLIGIBLE * largest, axis=0) & np.any(norms > 0, axis=0)
+    return {
+        "optimized": list(trace.tensors),
+        "missing": list(facts.answers["parameters"].facts.get("uncovered", ())),
+        "moved": [name for name, each in zip(trace.tensors, moved, strict=True) if each],
+        "unmoved": [name for name, each in zip(trace.tensors, moved, strict=True) if not each],
+        "negligible": [name for name, each in zip(trace.tensors, faint, strict=True) if each],
+    }
 
 
 def _of_other(facts: Facts) -> dict[str, Any]:

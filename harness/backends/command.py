@@ -1,6 +1,5 @@
 """Any program in any language: started as it is, and judged by what it prints."""
 
-import json
 import os
 import shutil
 import signal
@@ -17,12 +16,11 @@ from typing import ClassVar, Self
 
 from harness.backends import Program
 from harness.backends._logged import facts_of_log
+from harness.backends._places import expected_rates, places
 from harness.logs import Log, UnreadableError, read_log, read_series
 from harness.measure import Progress, program_peak
 from harness.model import Anchors, BrokenError, Facts, HarnessError, Outcome, ProblemFacts
-from harness.optimizers import peak_rate
 from harness.programs import CommandModel, filled
-from harness.schedules import learning_rate
 from harness.spec import Case
 
 LONGEST_LINE = 1 << 20
@@ -45,7 +43,7 @@ class Command(Program):
         """Run the program to its end, and read what it said."""
         model = case.model
         assert isinstance(model, CommandModel)
-        values = _places(case, scratch)
+        values = places(case, scratch)
         progress.enter("train")
         with _Running(_started(case, model, values)) as running:
             found = read_log(running.lines(), model.log, model.pattern)
@@ -150,16 +148,6 @@ def _program(name: str, folder: Path) -> str:
     return found
 
 
-def _places(case: Case, scratch: Path) -> dict[str, str]:
-    out = scratch / "out"
-    out.mkdir(exist_ok=True)
-    path = scratch / "case.json"
-    path.write_text(json.dumps({"schema": 1, "name": case.name, "out": str(out), **case.raw}, default=str))
-    config = case.config
-    numbers = {"steps": config.steps, "seed": config.seed, "threads": config.threads}
-    return {**{name: str(value) for name, value in numbers.items()}, "case": str(path), "out": str(out)}
-
-
 def _series(case: Case, name: str, said: Log) -> Log:
     path = case.path.parent.resolve() / name
     try:
@@ -185,18 +173,11 @@ def _left_early(running: _Running, found: Log, case: Case) -> Facts:
 
 def _problem(case: Case, model: CommandModel) -> ProblemFacts:
     config = case.config
-    told = "optimizer" in case.raw.get("config", {})
-    peak = peak_rate(config.optimizer) if told else None
-    rates = (
-        ()
-        if peak is None
-        else tuple(learning_rate(config.schedule, peak, step, config.steps) for step in range(config.steps))
-    )
     uniform = None if model.vocabulary is None else log(model.vocabulary)
     return ProblemFacts(
         digest=_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
         anchors=Anchors(uniform=uniform), tokens_per_step=float(config.batch * config.sequence),
-        samples_per_step=config.batch, steps=config.steps, learning_rates=rates,
+        samples_per_step=config.batch, steps=config.steps, learning_rates=expected_rates(case),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A causal language model of `transformers`, with adapters of `peft` where asked; `pip install '.[transformers]'`."""
+"""A causal language model of `transformers`, of random weights, with adapters of `peft` where asked."""
 
 import json
 from collections.abc import Mapping
@@ -23,9 +23,12 @@ ALPHA = 4
 
 
 class Transformers(WatchedProgram):
-    """Random weights, the case's data, optimizer, schedule and clipping, in a plain loop under observation."""
+    """The case's data, optimizer, schedule and clipping, in a plain loop under observation."""
 
-    packages: ClassVar[Mapping[str, str]] = {"transformers": "transformers>=5.0", "peft": "peft>=0.17"}
+    packages: ClassVar[Mapping[str, str]] = {
+        "transformers": "transformers>=5.0",
+        "peft": "peft>=0.17",
+    }
     models: ClassVar[tuple[type, ...]] = (TransformersModel,)
 
     def problem(self, case: Case, seen: ProblemFacts) -> ProblemFacts:

@@ -8,6 +8,7 @@ from harness.checks import Check
 from harness.checks._common import listed, missing
 from harness.diagnoses import PROOF
 from harness.discover import working
+from harness.judge import diagnose
 from harness.model import Facts, Status, Verdict
 
 
@@ -33,9 +34,10 @@ class Healthy(Check):
         proven = [each for each in found if each["weight"] >= PROOF]
         if proven:
             return [self._sick(each) for each in proven]
-        broken = sorted(program.facts.get("broken", {})) + [each["name"] for each in found if not each["weight"]]
+        broken = [*program.facts.get("broken", {}), *(each["name"] for each in found if not each["weight"])]
         if broken:
-            return [self._verdict(Status.ERROR, f"could not look at everything: {listed(broken)} broke", "broken")]
+            message = f"could not look at everything: {listed(broken)} broke"
+            return [self._verdict(Status.ERROR, message, "broken")]
         guesses = "; ".join(f"a guess: {each['cause']}" for each in found)
         return [self._verdict(Status.PASS, f"nothing speaks against it{guesses and '; ' + guesses}")]
 
@@ -51,8 +53,6 @@ class Healthy(Check):
 
 def _findings(facts: Facts) -> Iterator[Mapping[str, Any]]:
     """What speaks against the main training, by weight, then what was found of the others."""
-    from harness.judge import diagnose  # noqa: PLC0415 - the judge knows all checks
-
     experts = [one() for one in working("diagnoses").values() if one.alone]
     names = ("name", "cause", "weight", "step", "tensor")
     for each in diagnose(experts, facts):

@@ -1,1 +1,1 @@
-"""Programs of ours that train models from outside, in a plain loop: `... FILE`, observed like any other script."""
+"""Programs of ours that train models from outside in a plain loop, observed like any other script."""

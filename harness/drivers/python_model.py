@@ -37,17 +37,20 @@ def _built(named: str, arguments: Mapping[str, Any]) -> tuple[torch.nn.Module, A
     if not isinstance(made, tuple | list) or len(made) != 4:
         raise HarnessError(f"model.python: {build.__name__} returned {_kind(made)}; {EXPECTED}")
     model, batches, loss, optimizer = made
-    for what, part, kind in (("model", model, torch.nn.Module), ("optimizer", optimizer, torch.optim.Optimizer)):
-        if not isinstance(part, kind):
+    fits = {
+        "model": (model, isinstance(model, torch.nn.Module)),
+        "loss": (loss, callable(loss)),
+        "optimizer": (optimizer, isinstance(optimizer, torch.optim.Optimizer)),
+    }
+    for what, (part, good) in fits.items():
+        if not good:
             raise HarnessError(f"model.python: {build.__name__} returned {_kind(part)} as {what}; {EXPECTED}")
-    if not callable(loss):
-        raise HarnessError(f"model.python: {build.__name__} returned {_kind(loss)} as loss; {EXPECTED}")
     return model, batches, loss, optimizer
 
 
 def _kind(value: object) -> str:
     size = f" of {len(value)}" if isinstance(value, tuple | list) else ""
-    return f"a {type(value).__name__}{size}"
+    return f"{type(value).__name__}{size}"
 
 
 def _each(batches: Any, steps: int) -> Iterator[Any]:
@@ -62,7 +65,10 @@ def _each(batches: Any, steps: int) -> Iterator[Any]:
             waiting = iter(batches)
             found = next(waiting, None)
         if found is None:
-            raise HarnessError(f"model.python: batches end after {step} of {steps} steps, and do not begin again")
+            ended = f"batches end after {step} of {steps} steps"
+            raise HarnessError(
+                f"model.python: {ended} and do not begin again; expected an iterable or a callable"
+            )
         yield found
 
 

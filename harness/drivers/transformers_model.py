@@ -43,7 +43,8 @@ def _model(told: Mapping[str, Any]) -> Any:
     given = dict(told["config"])
     try:
         config = AutoConfig.for_model(given.pop("model_type"), **given)
-        model = AutoModelForCausalLM.from_config(config)
+        kind: Any = AutoModelForCausalLM
+        model = kind.from_config(config)
     except (ValueError, TypeError, KeyError) as error:
         text = " ".join(str(error).split())[:200]
         raise HarnessError(f"model.transformers.config: {type(error).__name__}: {text}") from error
@@ -67,8 +68,11 @@ def _optimizer(told: Mapping[str, Any], tensors: list[torch.Tensor]) -> torch.op
     ((name, options),) = told.items()
     given = dict(options)
     decay = given.pop("weight_decay")
-    split = ([each for each in tensors if each.ndim >= 2], decay), ([each for each in tensors if each.ndim < 2], 0.0)
-    groups = [{"params": part, "weight_decay": strength} for part, strength in split if part]
+    groups = [
+        {"params": [each for each in tensors if each.ndim >= 2], "weight_decay": decay},
+        {"params": [each for each in tensors if each.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
     return (torch.optim.AdamW if name == "adamw" else torch.optim.SGD)(groups, **given)
 
 

@@ -20,11 +20,12 @@ from harness.discover import working
 from harness.measure import program_peak
 from harness.model import Anchors, Answer, Facts, HarnessError, Measurement, Outcome, ProblemFacts
 from harness.processes import die_with
-from harness.watching.evaluation import BROKE, score
+from harness.watching.evaluation import score
 from harness.watching.hooks import install
 from harness.watching.hub import Hub, StopTraining
 from harness.watching.keeper import Keeper
 from harness.watching.places import is_own
+from harness.watching.program import BROKE
 
 FIRST_SNAPSHOT = 8
 """At this step, and whenever their number has doubled, what is known is left, in case the program is killed."""
@@ -32,7 +33,7 @@ FIRST_SNAPSHOT = 8
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a program ended: `completed`, `left` (with its own code), `raised`, `refused` (by us), `stopped`."""
+    """How a program ended: `completed`, `left` (own code), `raised`, `refused` (by us), `stopped`, `killed`."""
 
     how: str
     text: str = ""

@@ -11,7 +11,6 @@ from harness.watching.named import function_of
 
 SHUFFLES = 3
 """How often the weights are randomised; the mean counts, for one shuffle may be lucky."""
-BROKE = "broke: "
 
 
 def score(hub: Hub, named: str, seed: int) -> Mapping[str, Any]:
@@ -66,7 +65,7 @@ def _put(model: Any, weights: list[Any]) -> None:
 def _told(value: Any, named: str) -> dict[str, float]:
     """A share, or a mapping of names to numbers with one of the names of a score in it."""
     numbers = dict(value) if isinstance(value, Mapping) else {"score": value}
-    wanted = f"{named.rpartition('/')[2]} returned {value!r:.60}; expected a share of 0 to 1, or a mapping with 'score'"
+    wanted = f"{named.rpartition('/')[2]} returned {value!r:.60}; expected a share, 0 to 1, or one as 'score'"
     try:
         told = {str(name): float(number) for name, number in numbers.items()}
     except (TypeError, ValueError):

@@ -22,7 +22,7 @@ def function_of(named: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         there = ", ".join(key for key, value in vars(module).items() if _own(value, module)) or "none"
-        raise ValueError(f"{path.name} has no function '{name}'; it has {there}")
+        raise ValueError(f"{path.name} has no function '{name}'; it has {there}")  # noqa: TRY004 - of what is named
     return found  # type: ignore[no-any-return]
 
 

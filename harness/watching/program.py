@@ -18,6 +18,8 @@ ASKING_SECONDS = 60.0
 MOST_LOG = 16 << 20
 """Bytes of a program's output that are kept."""
 LAST_LINES = 4
+BROKE = "broke: "
+"""Begins the reason of an answer that is lacking because whoever should have given it failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,8 @@ class Job:
 class Watched:
     """What came of it. facts: of every training, the largest first; one without a trace if none was seen.
 
-    ending: `completed`, `left`, `raised`, `refused`, `stopped`, `killed`; text: in its own words. output: its last lines.
+    ending: `completed`, `left`, `raised`, `refused`, `stopped`, `killed`; text: in its own words.
+    output: its last lines.
     """
 
     facts: tuple[Facts, ...]
@@ -118,8 +121,8 @@ def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
     process = subprocess.Popen(  # noqa: S603 - the user's own program
         # -P: a file in its folder that is called as a package of ours or of Python must not be taken for it.
         [job.python, "-P", "-m", "harness.watching.child", str(path.resolve())],
-        cwd=job.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
-        start_new_session=True,
+        cwd=job.home, env=environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         last = _follow(process, job, on_line)
