@@ -24,6 +24,7 @@ class CommandModel:
     `loss`, and `step`, `learning_rate`, `grad_norm` as far as it finds them, in place of `log`. series: a CSV
     or JSON file that it writes, read in place of its output; relative to the case's folder, or `{out}/...`.
     vocabulary: tokens or classes that the loss is taken over; an untrained model's loss is ln of it.
+    needs: Python packages without which the case is skipped.
     """
 
     command: Annotated[tuple[Text, ...], MinLen(1)]
@@ -31,6 +32,7 @@ class CommandModel:
     pattern: Text | None = None
     series: Text | None = None
     vocabulary: Annotated[int, Whole(), Ge(2)] | None = None
+    needs: tuple[Text, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse places that nothing fills, and patterns that find no loss."""

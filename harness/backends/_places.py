@@ -1,6 +1,8 @@
-"""What a case tells a program: its numbers, a folder, the case itself; and what it expects of its rates."""
+"""What a case tells a program and expects of it: numbers, a folder, the case itself, rates, packages."""
 
 import json
+import re
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.optimizers import peak_rate
@@ -26,3 +28,17 @@ def expected_rates(case: Case) -> tuple[float, ...]:
         return ()
     peak = peak_rate(config.optimizer)
     return tuple(learning_rate(config.schedule, peak, step, config.steps) for step in range(config.steps))
+
+
+def lacking_packages(needs: tuple[str, ...]) -> str:
+    """Which of the packages are not installed, and how to install them; empty when all are."""
+    lacking = [each for each in needs if not _installed(re.split(r"[^\w.-]", each)[0])]
+    quoted = " ".join(f"'{each}'" for each in lacking)
+    return f"needs {' and '.join(lacking)}: pip install {quoted}" if lacking else ""
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False

@@ -1,10 +1,8 @@
 """PyTorch programs that run as they are, under observation: what their backends share."""
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +69,9 @@ class WatchedProgram(Program):
         )
 
 
-def lacking_packages(needs: tuple[str, ...]) -> str:
-    """Which of the packages are not installed, and how to install them; empty when all are."""
-    lacking = [each for each in needs if not _installed(re.split(r"[^\w.-]", each)[0])]
-    quoted = " ".join(f"'{each}'" for each in lacking)
-    return f"needs {' and '.join(lacking)}: pip install {quoted}" if lacking else ""
-
-
 def threads_of(case: Case) -> Mapping[str, str]:
     """The environment that keeps a program to its threads."""
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(case.config.threads))
-
-
-def _installed(name: str) -> bool:
-    try:
-        return bool(version(name))
-    except PackageNotFoundError:
-        return False
 
 
 def _echo() -> Callable[[str], None]:

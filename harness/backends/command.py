@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from harness.backends import Program
 from harness.backends._logged import facts_of_log
-from harness.backends._places import expected_rates, places
+from harness.backends._places import expected_rates, lacking_packages, places
 from harness.logs import Log, UnreadableError, read_log, read_series
 from harness.measure import Progress, program_peak
 from harness.model import Anchors, BrokenError, Facts, HarnessError, Outcome, ProblemFacts
@@ -38,6 +38,11 @@ class Command(Program):
     """Reads loss, learning rate and more from a program's output; probes cannot ask it anything."""
 
     models: ClassVar[tuple[type, ...]] = (CommandModel,)
+
+    def unsupported(self, case: Case) -> str:
+        """Which packages the program needs that are not here."""
+        assert isinstance(case.model, CommandModel)
+        return lacking_packages(case.model.needs)
 
     def record(self, case: Case, scratch: Path, progress: Progress) -> Facts:
         """Run the program to its end, and read what it said."""

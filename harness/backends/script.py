@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import harness.drivers
-from harness.backends._places import places
-from harness.backends._watched import WatchedProgram, lacking_packages, threads_of
+from harness.backends._places import lacking_packages, places
+from harness.backends._watched import WatchedProgram, threads_of
 from harness.programs import PythonModel, ScriptModel, filled
 from harness.spec import Case
 from harness.watching.program import Job

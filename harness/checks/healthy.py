@@ -55,9 +55,11 @@ def _findings(facts: Facts) -> Iterator[Mapping[str, Any]]:
     """What speaks against the main training, by weight, then what was found of the others."""
     experts = [one() for one in working("diagnoses").values() if one.alone]
     names = ("name", "cause", "weight", "step", "tensor")
-    for each in diagnose(experts, facts):
-        yield {name: getattr(each, name) for name in names}
+    main = [{name: getattr(each, name) for name in names} for each in diagnose(experts, facts)]
+    yield from main
+    said = {each["cause"] for each in main}
     others = facts.answers["others"].facts["trainings"] if "others" in facts.answers else ()
     for other in others:
-        for each in other["findings"]:
-            yield {**each, "cause": f"of {other['name']}: {each['cause']}"}
+        # What is said of the program as a whole is said once.
+        new = [each for each in other["findings"] if each["cause"] not in said]
+        yield from ({**each, "cause": f"of {other['name']}: {each['cause']}"} for each in new)

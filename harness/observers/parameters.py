@@ -82,7 +82,7 @@ class Parameters(Observer):
                 if id(each) not in owned
             ],
             "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
-            "trained_frozen": _adapters_frozen(named),
+            "trained_frozen": _adapters_frozen(named, trained),
             "never_received": [
                 [
                     name
@@ -147,9 +147,18 @@ def _stale(training: Any, owned: set[int]) -> int:
     )
 
 
-def _adapters_frozen(named: list[tuple[str, Any, Any]]) -> list[str]:
-    """Parameters of low-rank adapters that cannot train: their names say what they are for."""
-    return [name for name, each, _ in named if "lora_" in name and not each.requires_grad]
+def _adapters_frozen(named: list[tuple[str, Any, Any]], trained: list[Any]) -> list[str]:
+    """Parameters of low-rank adapters that cannot train: their names say what they are for.
+
+    Of the models that train, if there are any: others may have been loaded for inference. Each once, under
+    the longest of its names, which is that within the whole model.
+    """
+    found: dict[int, str] = {}
+    for name, each, model in named:
+        meant = not trained or any(model is one for one in trained)
+        if meant and "lora_" in name and not each.requires_grad and len(name) > len(found.get(id(each), "")):
+            found[id(each)] = name
+    return list(found.values())
 
 
 def _repeated(models: list[Any]) -> list[str]:
