@@ -61,7 +61,7 @@ def test_an_observer_that_broke_is_an_error():
 
 
 def test_a_diagnosis_that_broke_is_an_error(monkeypatch):
-    def weigh(self, facts):
+    def weigh(*_):
         raise RuntimeError("oh")
 
     monkeypatch.setattr(working("diagnoses")["rate_zero"], "weigh", weigh)

@@ -156,7 +156,7 @@ def test_a_loader_with_processes_of_its_own(watched):
 
 GAN = """
 generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 8))
-critic = nn.Sequential(nn.Linear(8, 32), nn.LeakyReLU(), nn.Linear(32, 1))
+critic = nn.Sequential(nn.Linear(8, 32), nn.LeakyReLU(), nn.Linear(32, 1, bias=False))
 mine = torch.optim.Adam(generator.parameters(), lr=1e-3)
 other = torch.optim.Adam(critic.parameters(), lr=1e-3)
 judge = nn.BCEWithLogitsLoss()

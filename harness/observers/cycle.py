@@ -1,5 +1,6 @@
 """In which order gradients are cleared, computed, clipped and used, and whether updates last."""
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,7 @@ class Cycle(Observer):
         """Nothing was seen yet."""
         self.stories: dict[int, _Story] = {}
         self.backwards = self.leaves = self.input_gradients = 0
-        self.loss_results: list[int] = []
+        self.loss_results: list[weakref.ref[Any]] = []
         self.late = False
         self.other_step = False
 
@@ -61,7 +62,8 @@ class Cycle(Observer):
         """Remember which tensors are means that a loss function gave."""
         del hub, kind, predicted, target
         if result.numel() == 1 and options.get("reduction", "mean") == "mean":
-            self.loss_results.append(id(result))
+            # Not by identity alone: what is freed leaves its own to another tensor.
+            self.loss_results.append(weakref.ref(result))
             del self.loss_results[:-64]
 
     def backward_begins(self, hub: Any, roots: Any) -> None:
@@ -81,7 +83,7 @@ class Cycle(Observer):
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """How large are they now?"""
-        undivided = any(id(root) in self.loss_results for root in roots)
+        undivided = any(result() is root for result in self.loss_results for root in roots)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
             story.since += 1

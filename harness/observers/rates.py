@@ -36,7 +36,7 @@ class Rates(Observer):
 
     def _scheduler(self, hub: Any, scheduler: Any, optimizer: Any, began: int) -> dict[str, Any]:
         period = getattr(scheduler, "T_max", None) or getattr(scheduler, "total_steps", None)
-        training = hub.trainings.get(id(optimizer))
+        training = hub.trainings.get(_stepping(hub, optimizer))
         return {
             "kind": type(scheduler).__name__,
             "advanced": int(getattr(scheduler, "last_epoch", 0)) - began,
@@ -44,6 +44,13 @@ class Rates(Observer):
             "updates": training.count if training else 0,
             "attached": training is not None,
         }
+
+
+def _stepping(hub: Any, optimizer: Any) -> int:
+    """The optimizer that steps: of one that wraps another, as that of Accelerate, the one with its groups."""
+    groups = getattr(optimizer, "param_groups", None)
+    same = (number for number in hub.trainings if hub.optimizers[number].param_groups is groups)
+    return id(optimizer) if id(optimizer) in hub.trainings else next(same, 0)
 
 
 def _rates(groups: list[list[float]]) -> dict[str, Any]:
