@@ -33,7 +33,7 @@ FIRST_SNAPSHOT = 8
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a program ended: `completed`, `left` (own code), `raised`, `refused` (by us), `stopped`, `killed`."""
+    """How a program ended: `completed`, `left` (own code), `raised`, `refused` (by us), `stopped`, killed."""
 
     how: str
     text: str = ""
