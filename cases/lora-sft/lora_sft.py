@@ -156,7 +156,9 @@ def main() -> None:
     parser.add_argument(
         "--frozen", action="store_true", help="load the adapter as for inference, and train it"
     )
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     model = with_adapter(inference_mode=args.frozen and args.stage == "sft")
     torch.manual_seed(args.seed)
     rows = [(pair, truth(pair)) for pair in TRAINED]
