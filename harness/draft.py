@@ -15,6 +15,8 @@ from harness.checks import Check
 from harness.discover import Kind, plugins, suggest
 from harness.documents import Mistake, Node, plain
 from harness.native import BUILTIN
+from harness.programs import files_of
+from harness.sources import with_local_modules
 from harness.suitability import unsuitable
 from harness.units import Bytes, Seconds, got
 from harness.validation import validate
@@ -209,7 +211,10 @@ def _what_else(node: Node) -> str:
     return "" if node.value == {} else f", got {got(plain(node))}"
 
 
-FILES = (("config", "data", "text"), ("model", "library", "source"))
+FILES = (
+    ("config", "data", "text"), ("model", "library", "source"), ("model", "script"), ("model", "python"),
+    ("model", "evaluate"),
+)  # fmt: skip
 """Where a case names files, relative to its folder."""
 
 
@@ -248,6 +253,9 @@ def _digest(case: spec.Case) -> str:
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode())
     files = [case.config.data.text] if isinstance(case.config.data, spec.TextData) else []
     files += [source for source in (case.library.sources if case.library else ()) if source != BUILTIN]
-    for name in files:
-        digest.update((case.path.parent / name).read_bytes())
+    paths = [case.path.parent / name for name in files]
+    for name in dict.fromkeys(files_of(case.model).values()):
+        paths += with_local_modules(case.path.parent / name)
+    for path in paths:
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

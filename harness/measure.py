@@ -13,6 +13,8 @@ from harness.model import Measurement
 _STEP = struct.Struct("<q")
 _PHASE_BYTES = 32
 CGROUP = Path("/sys/fs/cgroup")
+OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "out of memory")
+"""What frameworks say in errors of their own kinds when there is no memory left."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _statm: tuple[int, int] | None = None
 
@@ -41,6 +43,17 @@ def _status(*names: str) -> list[int]:
     with Path("/proc/self/status").open() as lines:
         found = dict(line.split(":", 1) for line in lines)
     return [int(found[name].split()[0]) * 1024 for name in names]
+
+
+def program_peak(pid: int | str = "self") -> int:
+    """Peak resident memory of a program since it was started (VmHWM); 0 when it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
 
 
 def reset_peak() -> None:

@@ -14,9 +14,8 @@ from harness.models import Tensor, describe, initial
 from harness.models.losses import counted, loss_of
 from harness.native import BUILTIN
 from harness.optimizers import peak_rate
-from harness.programs import CommandModel
 from harness.schedules import learning_rate
-from harness.spec import Case, Computed, Config, DecoderModel, Library
+from harness.spec import Case, Computed, Config, DecoderModel, Library, MlpModel
 
 SMALL = 16_384
 """Initial values of tensors up to this many elements are kept after the first access."""
@@ -127,8 +126,8 @@ def build_problem(case: Case) -> Problem:
     Raises:
         HarnessError: the data do not suit; one line with the case's path.
     """
-    if isinstance(case.model, CommandModel):
-        raise HarnessError(f"{case.path}: model: a command has no problem that a backend could compute")
+    if not isinstance(case.model, DecoderModel | MlpModel):
+        raise HarnessError(f"{case.path}: model: a program has no problem that a backend could compute")
     dataset = data.load(case)
     return Problem(
         model=case.model,

@@ -17,10 +17,10 @@ from harness.backends import Backend
 from harness.codec import read_facts
 from harness.discover import get, plugins, working
 from harness.forkserver import Ended, ForkServer, Launch
-from harness.measure import Progress, free_memory
+from harness.measure import OUT_OF_MEMORY, Progress, free_memory
 from harness.model import BrokenError, Facts, Outcome
 from harness.spec import Case
-from harness.worker import OUT_OF_MEMORY, Job
+from harness.worker import Job
 
 LOG_LINES = 20
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "TORCHINDUCTOR_COMPILE_THREADS": "1"}

@@ -14,7 +14,7 @@ from annotated_types import Ge, Lt
 
 from harness.kinds import ByKey, ByName
 from harness.model_spec import Count, Decoder, DecoderModel, Library, LibraryModel, Mlp, MlpModel
-from harness.programs import CommandModel
+from harness.programs import CommandModel, PythonModel, ScriptModel, TransformersModel
 from harness.units import Bytes, Finite, NonNegative, Positive, Seconds, Whole
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ Seed = Annotated[int, Whole(), Ge(0)]
 
 Computed = DecoderModel | MlpModel
 """Models that a backend computes from one problem; of programs, nothing is known but what they say."""
-Model = Annotated[DecoderModel | MlpModel | LibraryModel | CommandModel, ByKey()]
+Model = Annotated[
+    DecoderModel | MlpModel | LibraryModel | CommandModel | ScriptModel | PythonModel | TransformersModel,
+    ByKey(),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,7 +239,7 @@ class Case:
     digest: str
     revision: int
     about: str
-    model: DecoderModel | MlpModel | CommandModel
+    model: DecoderModel | MlpModel | CommandModel | ScriptModel | PythonModel | TransformersModel
     config: Config
     backends: tuple[str, ...]
     expect: Mapping[str, "Check"]

@@ -17,7 +17,7 @@ from harness.documents import Mistake, Node
 from harness.model import HarnessError
 from harness.models import describe
 from harness.native import BUILTIN
-from harness.programs import CommandModel
+from harness.programs import CommandModel, PythonModel, ScriptModel, TransformersModel, files_of
 from harness.spec import Case, Computed, DecoderModel, MarkovData, TeacherData, TextData
 
 MOST_LAYERS = 10_000
@@ -28,11 +28,13 @@ MOST_NAMES = 6
 
 def unsuitable(case: Case, root: Node) -> list[Mistake]:
     """What does not suit, at its place in the file; nothing when all does."""
-    if isinstance(case.model, CommandModel):
-        return []  # what a program trains, and on what, only it knows
+    if isinstance(case.model, CommandModel | ScriptModel | PythonModel):
+        return list(_missing_files(case, root))  # what a program trains, and on what, only it knows
     lacking = [name for name in ("data", "optimizer") if getattr(case.config, name) is None]
     if lacking:
         return [Mistake(_nearest(root, ["config"]).start, f"config.{name}: missing") for name in lacking]
+    if isinstance(case.model, TransformersModel):
+        return list(_refused_data(case, root))
     return [
         *_refused_data(case, root),
         *_missing_sources(case, root),
@@ -47,6 +49,15 @@ def _missing_sources(case: Case, root: Node) -> Iterator[Mistake]:
         if source != BUILTIN and not isfile(path):  # noqa: PTH113
             text = f"model.library.source: no such file: '{path}'; name it relative to the case's folder"
             yield Mistake(_nearest(root, ["model", "library", "source"]).start, text)
+
+
+def _missing_files(case: Case, root: Node) -> Iterator[Mistake]:
+    """Files of a program that are none."""
+    for key, name in files_of(case.model).items():
+        path = case.path.parent / name
+        if not isfile(path):  # noqa: PTH113
+            text = f"model.{key}: no such file: '{path}'; name it relative to the case's folder"
+            yield Mistake(_nearest(root, ["model", key]).start, text)
 
 
 def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:

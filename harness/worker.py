@@ -18,16 +18,13 @@ from harness.backends import Backend, Program
 from harness.codec import write_facts
 from harness.discover import get, plugins
 from harness.faults import TrainingFault
-from harness.measure import Progress, lift_memory_limit
+from harness.measure import OUT_OF_MEMORY, Progress, lift_memory_limit
 from harness.model import Answer, Facts, HarnessError, Outcome
 from harness.passes import digest, observed_training, timed_training
 from harness.probes import Context
 from harness.problem import Problem, build_problem
 from harness.spec import Case
 from harness.trainer import Trainer
-
-OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "out of memory")
-"""What frameworks say in errors of their own kinds when there is no memory left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

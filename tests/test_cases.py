@@ -236,7 +236,7 @@ def test_a_loop_of_links_is_left_alone():
         ("about:", "abuot: x\nabout:", "2:1: abuot: unknown key; did you mean 'about'?"),
         ("  batch: 2", "  batch: 2\n  batch: 3", "9:3: batch: duplicate key; the first is in line 8"),
         ("decoder:", "decodre:", "4:3: model.decodre: unknown kind; did you mean 'decoder'?"),
-        ("decoder:", "script: train.py\n  decoder:", "4:3: model.script: unknown key; known: decoder"),
+        ("decoder:", "notebook: train.ipynb\n  decoder:", "4:3: model.notebook: unknown key; known: decoder"),
         ("heads: 1", "heads: 3", "4:3: model.decoder: heads (3) must divide width (32)"),
         ("heads: 1", "heads: 0", "4:46: model.decoder.heads: expected >= 1, got 0"),
         ("heads: 1", "heads: 1, tied: no", "4:56: model.decoder.tied: expected true or false, got 'no'"),

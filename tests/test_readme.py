@@ -19,7 +19,7 @@ from harness.cli import app, main
 from harness.discover import plugins, working
 from harness.documents import parse
 from harness.draft import KEYS
-from harness.programs import CommandModel
+from harness.programs import CommandModel, Lora, PythonModel, ScriptModel, Transformers
 from harness.validation import validate
 
 ROOT = Path(__file__).parents[1]
@@ -125,6 +125,10 @@ def test_keys_of_a_case():
         ("key of `library`", spec.Library),
         ("key of `mlp`", spec.Mlp),
         ("key of `command`", CommandModel),
+        ("key of `script`", ScriptModel),
+        ("key of `python`", PythonModel),
+        ("key of `transformers`", Transformers),
+        ("key of `lora`", Lora),
     ],
 )
 def test_keys_of_models_and_config(heading, kind):

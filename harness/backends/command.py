@@ -1,6 +1,5 @@
 """Any program in any language: started as it is, and judged by what it prints."""
 
-import json
 import os
 import shutil
 import signal
@@ -17,12 +16,11 @@ from typing import ClassVar, Self
 
 from harness.backends import Program
 from harness.backends._logged import facts_of_log
+from harness.backends._places import expected_rates, lacking_packages, places
 from harness.logs import Log, UnreadableError, read_log, read_series
-from harness.measure import Progress
+from harness.measure import Progress, program_peak
 from harness.model import Anchors, BrokenError, Facts, HarnessError, Outcome, ProblemFacts
-from harness.optimizers import peak_rate
 from harness.programs import CommandModel, filled
-from harness.schedules import learning_rate
 from harness.spec import Case
 from harness.spent import cpu_use
 
@@ -42,11 +40,16 @@ class Command(Program):
 
     models: ClassVar[tuple[type, ...]] = (CommandModel,)
 
+    def unsupported(self, case: Case) -> str:
+        """Which packages the program needs that are not here."""
+        assert isinstance(case.model, CommandModel)
+        return lacking_packages(case.model.needs)
+
     def record(self, case: Case, scratch: Path, progress: Progress) -> Facts:
         """Run the program to its end, and read what it said."""
         model = case.model
         assert isinstance(model, CommandModel)
-        values = _places(case, scratch)
+        values = places(case, scratch)
         progress.enter("train")
         with _Running(_started(case, model, values)) as running:
             found = read_log(running.lines(), model.log, model.pattern)
@@ -118,7 +121,7 @@ class _Running:
 
     def _watch(self) -> None:
         while self.process.returncode is None:
-            self.peak = max(self.peak, _peak_bytes(self.process.pid))
+            self.peak = max(self.peak, program_peak(self.process.pid))
             time.sleep(LOOK_SECONDS)
 
 
@@ -155,16 +158,6 @@ def _program(name: str, folder: Path) -> str:
     return found
 
 
-def _places(case: Case, scratch: Path) -> dict[str, str]:
-    out = scratch / "out"
-    out.mkdir(exist_ok=True)
-    path = scratch / "case.json"
-    path.write_text(json.dumps({"schema": 1, "name": case.name, "out": str(out), **case.raw}, default=str))
-    config = case.config
-    numbers = {"steps": config.steps, "seed": config.seed, "threads": config.threads}
-    return {**{name: str(value) for name, value in numbers.items()}, "case": str(path), "out": str(out)}
-
-
 def _series(case: Case, name: str, said: Log) -> Log:
     path = case.path.parent.resolve() / name
     try:
@@ -190,18 +183,11 @@ def _left_early(running: _Running, found: Log, case: Case) -> Facts:
 
 def _problem(case: Case, model: CommandModel) -> ProblemFacts:
     config = case.config
-    told = "optimizer" in case.raw.get("config", {})
-    peak = peak_rate(config.optimizer) if told else None
-    rates = (
-        ()
-        if peak is None
-        else tuple(learning_rate(config.schedule, peak, step, config.steps) for step in range(config.steps))
-    )
     uniform = None if model.vocabulary is None else log(model.vocabulary)
     return ProblemFacts(
         digest=program_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
         anchors=Anchors(uniform=uniform), tokens_per_step=float(config.batch * config.sequence),
-        samples_per_step=config.batch, steps=config.steps, learning_rates=rates,
+        samples_per_step=config.batch, steps=config.steps, learning_rates=expected_rates(case),
     )  # fmt: skip
 
 
@@ -220,14 +206,3 @@ def _cpu_of_programs() -> float:
     """CPU seconds of all programs that this process has seen end, and of theirs."""
     used = os.times()
     return used.children_user + used.children_system
-
-
-def _peak_bytes(pid: int) -> int:
-    """Peak resident memory of a program since it was started; 0 when it is gone."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0

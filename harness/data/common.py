@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.model import IGNORE, Anchors, Array, Batch, HarnessError
+from harness.programs import TransformersModel
 from harness.spec import Case, Config, Decoder, DecoderModel, Mlp, MlpModel
 
 
@@ -84,6 +85,8 @@ def entropy(shares: Array) -> float:
 
 def refuse(case: Case, key: str, problem: str) -> HarnessError:
     """The one-line error for a case's data. key: which entry of the case file."""
+    if isinstance(case.model, TransformersModel):
+        problem = problem.replace("model.decoder.vocab", "model.transformers.config.vocab_size")
     return HarnessError(f"{case.path}: {key}: {problem}")
 
 
@@ -93,6 +96,10 @@ def decoder_of(case: Case, kind: str) -> Decoder:
     Raises:
         HarnessError: the model is another, or ragged lengths leave no id for padding.
     """
+    if isinstance(case.model, TransformersModel):
+        # Data ask for the size of the vocabulary only.
+        vocab = int(case.model.transformers.config["vocab_size"])
+        return Decoder(vocab=vocab, width=1, layers=1, heads=1)
     if not isinstance(case.model, DecoderModel):
         raise refuse(
             case, f"config.data.{kind}", "is a source of tokens, model is an mlp; expected a decoder"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from harness.model import Diagnosis, Facts
 
 PROOF = 0.5
-"""Of a diagnosis that stands alone: from this weight on it is a finding, below it a guess."""
+"""What a diagnosis weighs, at least, that makes a program sick by itself; below, it is told as a guess."""
 
 
 class Diagnostician:

@@ -13,6 +13,8 @@ class CopyNeverFollows(ProgramDiagnostician):
         for model in entries(facts, "copies", "models"):
             if not model.get("alike") or model.get("changed") or not model.get("trained_moved"):
                 continue
+            if model.get("equal_at_last"):
+                continue  # a copy of what was trained, made at the end
             if (
                 not count(model, "quiet")
                 or not model.get("equal_at_first")

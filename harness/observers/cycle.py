@@ -53,7 +53,7 @@ class Cycle(Observer):
         """Nothing was seen yet."""
         self.stories: dict[int, _Story] = {}
         self.backwards = self.leaves = self.input_gradients = 0
-        self.loss_results: list[Any] = []
+        self.loss_results: list[weakref.ref[Any]] = []
         self.roots: list[weakref.ref[Any]] = []
         self.late = False
         self.other_step = False

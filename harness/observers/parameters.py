@@ -57,7 +57,7 @@ class Parameters(Observer):
             **_sizes(hub, named),
             **self._unheld(hub, named),
             **_by_training(hub, {id(each) for _, each, _ in named}),
-            "trained_frozen": _adapters_frozen(named),
+            "trained_frozen": _adapters_frozen(named, hub.trained_models()),
             "idle_modules": self._never_called(hub),
             "empty_groups": [
                 [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
@@ -179,9 +179,18 @@ def _stale(training: Any, owned: set[int]) -> int:
     )
 
 
-def _adapters_frozen(named: list[tuple[str, Any, Any]]) -> list[str]:
-    """Parameters of low-rank adapters that cannot train: their names say what they are for."""
-    return [name for name, each, _ in named if "lora_" in name and not each.requires_grad]
+def _adapters_frozen(named: list[tuple[str, Any, Any]], trained: list[Any]) -> list[str]:
+    """Parameters of low-rank adapters that cannot train: their names say what they are for.
+
+    Of the models that train, if there are any: others may have been loaded for inference. Each once, under
+    the longest of its names, which is that within the whole model.
+    """
+    found: dict[int, str] = {}
+    for name, each, model in named:
+        meant = not trained or any(model is one for one in trained)
+        if meant and "lora_" in name and not each.requires_grad and len(name) > len(found.get(id(each), "")):
+            found[id(each)] = name
+    return list(found.values())
 
 
 def _repeated(models: list[Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Runs a Python program as it is, in this process, and leaves what was observed: `python -m ... JOB`.
 
-JOB is a JSON file: script, arguments, folder (where facts are left), steps, minutes.
+JOB is a JSON file: script, arguments, folder (where facts are left), steps, minutes, evaluate, seed.
 """
 
 import json
@@ -18,10 +18,15 @@ from typing import Any, NoReturn
 
 from harness.codec import write_facts
 from harness.discover import working
-from harness.model import Anchors, Answer, Facts, Measurement, Outcome, ProblemFacts
+from harness.measure import program_peak
+from harness.model import Anchors, Answer, Facts, HarnessError, Measurement, Outcome, ProblemFacts
+from harness.processes import die_with
+from harness.watching.evaluation import score
 from harness.watching.hooks import install
 from harness.watching.hub import Hub, StopTraining
 from harness.watching.keeper import Keeper
+from harness.watching.places import is_own
+from harness.watching.program import BROKE
 
 FIRST_SNAPSHOT = 8
 """At this step, and whenever their number has doubled, what is known is left: the program may be killed."""
@@ -29,7 +34,7 @@ FIRST_SNAPSHOT = 8
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a program ended: `completed`, `left` (with its own code), `raised`, `stopped`."""
+    """How a program ended: `completed`, `left` (own code), `raised`, `refused` (by us), `stopped`, killed."""
 
     how: str
     text: str = ""
@@ -38,6 +43,7 @@ class Ending:
 
 def main(path: str) -> int:
     """Run the job that a file describes."""
+    die_with(os.getppid())
     job = json.loads(Path(path).read_text())
     observers = {"keeper": Keeper(), **{name: one() for name, one in working("observers").items()}}
     deadline = time.monotonic() + 60 * job["minutes"] if job["minutes"] else 0.0
@@ -45,18 +51,18 @@ def main(path: str) -> int:
     folder, began = Path(job["folder"]), time.perf_counter()
     hub.observers["snapshots"] = _Snapshots(folder, began)  # type: ignore[assignment]
     hub.listen()
-    hub.leave = lambda: _end(hub, folder, began)
+    hub.leave = lambda: _end(hub, folder, began, job)
     install(hub)
     ending = _run(job["script"], job["arguments"])
-    _leave(hub, folder, ending, time.perf_counter() - began, asked=True)
+    _leave(hub, folder, ending, time.perf_counter() - began, job=job)
     with suppress(Exception):  # the program may have closed it
         sys.stdout.flush()
     return ending.code
 
 
-def _end(hub: Hub, folder: Path, began: float) -> NoReturn:
+def _end(hub: Hub, folder: Path, began: float, job: Mapping[str, Any]) -> NoReturn:
     """Tell what was seen and go: the program catches everything."""
-    _leave(hub, folder, Ending("stopped", hub.stopped), time.perf_counter() - began, asked=True)
+    _leave(hub, folder, Ending("stopped", hub.stopped), time.perf_counter() - began, job=job)
     with suppress(Exception):
         sys.stdout.flush()
     os._exit(0)
@@ -65,7 +71,7 @@ def _end(hub: Hub, folder: Path, began: float) -> NoReturn:
 def _run(script: str, arguments: list[str]) -> Ending:
     path = Path(script).resolve()
     sys.argv = [script, *arguments]
-    sys.path[0] = str(path.parent)
+    sys.path.insert(0, str(path.parent))
     try:
         runpy.run_path(str(path), run_name="__main__")
     except StopTraining as stop:
@@ -75,17 +81,19 @@ def _run(script: str, arguments: list[str]) -> Ending:
         return Ending("left", "" if isinstance(leaving.code, int | None) else str(leaving.code), code)
     except KeyboardInterrupt:
         return Ending("stopped", "interrupted")
+    except HarnessError as error:  # from a driver of ours: the user's input is wrong
+        return Ending("refused", str(error), error.exit_code)
     except BaseException as error:  # noqa: BLE001 - whatever the program raises is told, not passed on
-        return Ending("raised", _raised(error, path), 1)
+        return Ending("raised", _raised(error), 1)
     return Ending("completed")
 
 
-def _raised(error: BaseException, script: Path) -> str:
-    """`ValueError: text (train.py:12)`, with the innermost line in the program's own folder."""
+def _raised(error: BaseException) -> str:
+    """`ValueError: text (train.py:12)`, with the innermost line of the user's own."""
     where, trace = "", error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if Path(name).parent == script.parent:
+        if is_own(name):
             where = f" ({Path(name).name}:{trace.tb_lineno})"
         trace = trace.tb_next
     text = " ".join(str(error).split())[:300]
@@ -104,38 +112,65 @@ class _Snapshots:
         del optimizer
         if hub.step >= self.next:
             self.next *= 2
-            _leave(hub, self.folder, Ending("killed"), time.perf_counter() - self.began, asked=False)
+            _leave(hub, self.folder, Ending("killed"), time.perf_counter() - self.began)
 
     def found(self, hub: Hub) -> Mapping[str, Any]:
         raise NotImplementedError
 
 
-def _leave(hub: Hub, folder: Path, ending: Ending, seconds: float, *, asked: bool) -> None:
-    """Write the facts of every training, the largest first."""
+def _leave(
+    hub: Hub, folder: Path, ending: Ending, seconds: float, job: Mapping[str, Any] | None = None
+) -> None:
+    """Write the facts of every training, the largest first. job: all is over, and questions may be asked."""
     if os.getpid() != hub.process:
         return
     hub.busy = True
     try:
-        for number, facts in enumerate(facts_of(hub, ending, seconds, asked=asked)):
+        for number, facts in enumerate(facts_of(hub, ending, seconds, job=job, asked=job is not None)):
             write_facts(folder / f"facts.{number}", facts)
     finally:
         hub.busy = False
 
 
-def facts_of(hub: Hub, ending: Ending, seconds: float, *, asked: bool) -> list[Facts]:
+def facts_of(
+    hub: Hub, ending: Ending, seconds: float, *, asked: bool, job: Mapping[str, Any] | None = None
+) -> list[Facts]:
     """What observers saw, for every training, the largest first; one without a trace where there was none.
 
-    asked: also put questions to copies of the models.
+    asked: also put questions to copies of the models. job: what the program was started with, if it was.
     """
+    used = _used(seconds)
     answers = _answers(hub, asked=asked)
+    if job is not None and job["evaluate"] and ending.how in ("completed", "left", "stopped"):
+        answers["score"] = _scored(hub, job)
     answers["program"] = Answer(facts=_program(hub, ending, seconds))
     numbers = sorted(
         range(len(hub.trainings)),
         key=lambda n: -list(hub.trainings.values())[n].count * len(list(hub.trainings.values())[n].tensors),
     )
-    return [_of_training(hub, number, answers, seconds) for number in numbers] or [
+    return [_of_training(hub, number, answers, used) for number in numbers] or [
         Facts(outcome=Outcome.COMPLETED, phase="done", answers=answers)
     ]
+
+
+def _used(seconds: float) -> dict[str, Measurement]:
+    """Time and memory of the program, before it is asked anything."""
+    found = [
+        Measurement(name="program_time", value=seconds, unit="s"),
+        Measurement(name="peak_memory.program", value=float(program_peak()), unit="B"),
+    ]
+    return {each.name: each for each in found if each.value}
+
+
+def _scored(hub: Hub, job: Mapping[str, Any]) -> Answer:
+    """Its own evaluation; what broke in it is told, for whoever expects a score."""
+    began = time.perf_counter()
+    try:
+        return Answer(facts=score(hub, job["evaluate"], job["seed"]), seconds=time.perf_counter() - began)
+    except ValueError as error:
+        return Answer(skipped=f"{BROKE}{error}")
+    except BaseException as error:  # noqa: BLE001 - the program's code: whatever it raises is told
+        return Answer(skipped=f"{BROKE}{_raised(error)}")
 
 
 def _answers(hub: Hub, *, asked: bool) -> dict[str, Answer]:
@@ -170,7 +205,9 @@ def _program(hub: Hub, ending: Ending, seconds: float) -> dict[str, Any]:
     }
 
 
-def _of_training(hub: Hub, number: int, answers: Mapping[str, Answer], seconds: float) -> Facts:
+def _of_training(
+    hub: Hub, number: int, answers: Mapping[str, Answer], used: Mapping[str, Measurement]
+) -> Facts:
     training = list(hub.trainings.values())[number]
     own = {
         "number": number,
@@ -190,9 +227,7 @@ def _of_training(hub: Hub, number: int, answers: Mapping[str, Answer], seconds: 
         problem=_problem(training, answers),
         parameters=sum(each.numel() for each in training.parameters),
         trace=trace,
-        measurements={
-            "program_time": Measurement(name="program_time", value=seconds, unit="s"),
-        },
+        measurements=used,
         answers={**answers, "training": Answer(facts=own)},
         environment={
             "device": str(training.parameters[0].device) if training.parameters else "unknown",

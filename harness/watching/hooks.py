@@ -80,12 +80,12 @@ def _optimizers(hub: Hub, changes: Changes) -> None:
     )
 
     def stepping(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        hub.check_limits(optimizer)
         late = any(callable(value) for value in (*args[1:], *kwargs.values()))
         hub.tell("stepping", optimizer, late)
 
     def stepped(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
         hub.tell("stepped", optimizer)
-        hub.check_limits()
 
     changes.callback(optimizers.register_optimizer_step_pre_hook(stepping).remove)
     changes.callback(optimizers.register_optimizer_step_post_hook(stepped).remove)

@@ -125,13 +125,16 @@ class Hub:
         """Updates so far, of all optimizers together."""
         return sum(training.count for training in self.trainings.values())
 
-    def check_limits(self) -> None:
-        """End the program when it made its steps or its time is over.
+    def check_limits(self, optimizer: "torch.optim.Optimizer") -> None:
+        """End the program before an update beyond its steps or its time.
+
+        Before it: a program that makes just so many comes to its own end, and evaluates, saves and prints.
 
         Raises:
             StopTraining: it is time.
         """
-        if self.steps and self.step >= self.steps:
+        training = self.trainings.get(id(optimizer))
+        if self.steps and training is not None and training.count >= self.steps:
             self._stop(f"stopped after {self.steps} steps, as asked")
         if self.deadline and time.monotonic() >= self.deadline:
             self._stop("stopped after the minutes that were asked for")

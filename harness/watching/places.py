@@ -1,12 +1,18 @@
 """Where in the user's own code something was called from."""
 
+import os
 import sys
 import sysconfig
 from pathlib import Path
 from types import FrameType
 
-LIBRARIES = tuple(sorted({sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")}))
-OURS = str(Path(__file__).parents[1])
+LIBRARIES = tuple(
+    f"{path}{os.sep}"
+    for path in sorted(
+        {sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), str(Path(__file__).parents[1])}
+    )
+)
+"""Whose lines nobody who reads a finding can change; ours among them."""
 
 
 def place(frame: FrameType | None = None) -> str:
@@ -14,7 +20,12 @@ def place(frame: FrameType | None = None) -> str:
     here: FrameType | None = frame or sys._getframe(1)  # noqa: SLF001 - as `inspect`, without its cost
     while here is not None:
         name = here.f_code.co_filename
-        if not name.startswith((*LIBRARIES, OURS, "<")):
+        if is_own(name):
             return f"{Path(name).name}:{here.f_lineno}"
         here = here.f_back
     return ""
+
+
+def is_own(name: str) -> bool:
+    """Whether a file is the user's: of no library, not ours, and no frozen module."""
+    return not name.startswith((*LIBRARIES, "<"))

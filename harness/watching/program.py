@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.codec import read_facts
@@ -22,11 +22,17 @@ SHORT = 0.01
 MOST_LOG = 16 << 20
 """Bytes of a program's output that are kept."""
 LAST_LINES = 4
+BROKE = "broke: "
+"""Begins the reason of an answer that is lacking because whoever should have given it failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to run. steps, minutes: stop cleanly after so many; 0: let it run to its end."""
+    """What to run. steps, minutes: stop cleanly after so many; 0: let it run to its end.
+
+    home: the folder that it runs in; this process's own if none is named. environment: variables of its own.
+    evaluate: `file.py:function` that gives a model's score; seed: of the weights that it is compared with.
+    """
 
     script: Path
     arguments: tuple[str, ...] = ()
@@ -34,13 +40,18 @@ class Job:
     minutes: float = 0.0
     folder: Path
     python: str = sys.executable
+    home: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    evaluate: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
     """What came of it. facts: of every training, the largest first; one without a trace if none was seen.
 
-    ending: `completed`, `left`, `raised`, `stopped` or `killed`; text: in words. output: its last lines.
+    ending: `completed`, `left`, `raised`, `refused`, `stopped`, `killed`; text: in its own words.
+    output: its last lines.
     """
 
     facts: tuple[Facts, ...]
@@ -99,8 +110,9 @@ def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
     path.write_text(
         json.dumps(
             {
-                "script": str(job.script), "arguments": list(job.arguments), "steps": job.steps,
-                "minutes": job.minutes, "folder": str(job.folder.resolve()),
+                "script": str(job.script.resolve() if job.home else job.script), "arguments": list(job.arguments), "steps": job.steps,
+                "minutes": job.minutes, "folder": str(job.folder.resolve()), "evaluate": job.evaluate,
+                "seed": job.seed,
             }
         )
     )  # fmt: skip
@@ -108,13 +120,15 @@ def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
     known = os.environ.get("PYTHONPATH")
     environment = {
         **os.environ,
+        **job.environment,
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join([ours, known] if known else [ours]),
     }
     process = subprocess.Popen(  # noqa: S603 - the user's own program
-        [job.python, "-m", "harness.watching.child", str(path.resolve())],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
-        start_new_session=True,
+        # -P: a file in its folder that is called as a package of ours or of Python must not be taken for it.
+        [job.python, "-P", "-m", "harness.watching.child", str(path.resolve())],
+        cwd=job.home, env=environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         try:
