@@ -107,10 +107,11 @@ def _fate(code: int) -> str:
 
 def _run(job: Job, on_line: Callable[[str], None]) -> tuple[int, str]:
     path = job.folder / "job.json"
+    script = job.script.resolve() if job.home else job.script  # as it was named, unless it runs elsewhere
     path.write_text(
         json.dumps(
             {
-                "script": str(job.script.resolve() if job.home else job.script), "arguments": list(job.arguments), "steps": job.steps,
+                "script": str(script), "arguments": list(job.arguments), "steps": job.steps,
                 "minutes": job.minutes, "folder": str(job.folder.resolve()), "evaluate": job.evaluate,
                 "seed": job.seed,
             }
