@@ -1,5 +1,6 @@
 """What diagnoses of observed programs share: reading the observers' answers, and making a finding."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -55,6 +56,12 @@ def count(source: Any, key: str) -> float:
     """A number of an answer; 0 where there is none."""
     value = source.get(key) if isinstance(source, Mapping) else None
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def step_at(source: Any, key: str) -> int | None:
+    """A step of an answer; None where there is none."""
+    value = count(source, key)
+    return int(value) if math.isfinite(value) and value >= 0 else None
 
 
 def steps_of(facts: Facts) -> float:

@@ -1,6 +1,6 @@
 """The learning rate reaches zero long before training ends."""
 
-from harness.diagnoses._program import ProgramDiagnostician, count, of_training
+from harness.diagnoses._program import ProgramDiagnostician, count, of_training, step_at
 from harness.model import Diagnosis, Facts
 
 
@@ -18,5 +18,5 @@ class RateSpent(ProgramDiagnostician):
             f" {updates:.0f} updates move nothing",
             "Does the scheduler advance more often than it was told (each micro-batch, each rank)?",
             0.93,
-            step=int(count(told, "first_idle")),
+            step=step_at(told, "first_idle"),
         )

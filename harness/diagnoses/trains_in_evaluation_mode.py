@@ -1,6 +1,6 @@
 """The model trains in evaluation mode: dropout and batch statistics are off."""
 
-from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, count, entries
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, count, entries, step_at
 from harness.model import Diagnosis, Facts
 
 
@@ -21,6 +21,6 @@ class TrainsInEvaluationMode(ProgramDiagnostician):
                 " nothing",
                 "Call model.train() before training, and again after every evaluation.",
                 0.93,
-                step=int(count(modes, "first_eval_step")),
+                step=step_at(modes, "first_eval_step"),
             )
         return None

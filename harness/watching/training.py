@@ -83,7 +83,7 @@ class Training:
     def stepping(self, *, late: bool) -> None:
         """Before the update. late: gradients are computed within it (a closure)."""
         self.late = late
-        places = self.places if late else [self._looked_at(number) for number in range(len(self.places))]
+        places = self.places if late else self._looked_at()
         weights = _sample(self.parameters, places)
         self._before = {"late": late, "places": places, "weights": weights, "norms": norms(self.parameters)}
         if not late:
@@ -112,8 +112,15 @@ class Training:
         if len(self.rows) > MOST_ROWS:
             self.rows, self.stride = self.rows[::2], 2 * self.stride
 
-    def _looked_at(self, number: int) -> torch.Tensor:
-        """The sample, and the element with the largest gradient: of an embedding, few rows have one."""
+    def _looked_at(self) -> list[torch.Tensor]:
+        """The sample; where none of it has a gradient, the largest one too: of an embedding, few rows do."""
+        sampled = _sample([parameter.grad for parameter in self.parameters], self.places)
+        return [
+            places if values.any() else self._with_largest(number)
+            for number, (places, values) in enumerate(zip(self.places, sampled, strict=True))
+        ]
+
+    def _with_largest(self, number: int) -> torch.Tensor:
         places, gradient = self.places[number], self.parameters[number].grad
         if gradient is None or gradient.layout is not torch.strided or gradient.numel() <= WHOLE:
             return places
