@@ -141,7 +141,7 @@ def facts_of(
     """
     used = _used(seconds)
     answers = _answers(hub, asked=asked)
-    if job is not None and job["evaluate"] and ending.how in ("completed", "left", "stopped"):
+    if job is not None and job.get("evaluate") and ending.how in ("completed", "left", "stopped"):
         answers["score"] = _scored(hub, job)
     answers["program"] = Answer(facts=_program(hub, ending, seconds))
     numbers = sorted(
