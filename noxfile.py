@@ -24,7 +24,7 @@ def install(session: nox.Session, *extras: str) -> None:
 @nox.session
 def nightly(session: nox.Session) -> None:
     """Run every nightly case, judge, record, sabotage, and render out/site/index.html: the main job."""
-    install(session)
+    install(session, "transformers")
     what = ("cases", "--tag", "nightly", "--workers", "2", "--sabotage", "--report")
     session.run("harness", "run", *what, *session.posargs)
 

@@ -6,7 +6,8 @@ PREAMBLE = """\
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DistributedSampler
 
 torch.manual_seed(0)
 """
@@ -55,6 +56,35 @@ for epoch in range(4):
         for x, y in DataLoader(test, batch_size=64):
             held_out = F.cross_entropy(model(x), y)
 print(float(held_out))
+"""
+)
+
+TRANSLATION = (
+    PREAMBLE
+    + """
+class Translator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.source = nn.Embedding(16, 24)
+        self.given = nn.Embedding(16, 24)
+        self.memory = nn.GRU(24, 24, batch_first=True)
+        self.head = nn.Linear(24, 16)
+
+    def forward(self, source, given):
+        return self.head(self.source(source) + self.memory(self.given(given))[0])
+
+
+model = Translator()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+start = torch.zeros(32, 1, dtype=torch.long)
+for step in range(80):
+    source = torch.randint(1, 15, (32, 8))
+    target = source + 1
+    given = torch.cat([start, target[:, :-1]], 1)
+    loss = F.cross_entropy(model(source, given).reshape(-1, 16), target.reshape(-1))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
 """
 )
 
@@ -687,7 +717,9 @@ SICK = {
     "embedding_row_never_trains": sick(
         LANGUAGE, "nn.Embedding(16, 16)", "nn.Embedding(16, 16, padding_idx=0)"
     ),
-    "evaluated_on_trained": sick(CLASSIFIER, "inputs[512:], labels[512:]", "inputs[400:], labels[400:]"),
+    "evaluated_on_trained": sick(
+        CLASSIFIER, "inputs[512:], labels[512:]", "inputs[400:], labels[400:]", "batch_size=64", "batch_size=512"
+    ),
     "evaluates_in_training_mode": sick(CLASSIFIER, MODE, ""),
     "evaluates_untrained_model": sick(
         CLASSIFIER, MODE, "    fresh = Net().eval()\n", "held_out = F.cross_entropy(model(x)",
@@ -732,7 +764,6 @@ SICK = {
         CLASSIFIER, "schedule = torch", "model.head = nn.Linear(16, 4)\nschedule = torch"
     ),
     "optimizer_never_steps": sick(TWO_MODELS, "    makes.step()\n", ""),
-    "optimizer_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
     "output_constant": sick(REGRESSION, "nn.Sequential(nn.Linear(6, 16)", "nn.Sequential(nn.LayerNorm(6, eps=1e30), nn.Linear(6, 16)"),
     "padding_counts_in_loss": sick(PADDED, ", ignore_index=0)", ")"),
     "parameters_uncovered": sick(CLASSIFIER, "Adam(model.parameters(),", "Adam([*model.first.parameters(), *model.layers.parameters()],"),
@@ -758,6 +789,19 @@ SICK = {
         CLASSIFIER, "model = Net()\n", "model = Net()\nfirst = {name: each.clone() for name, each in model.state_dict().items()}\n",
         STEP, STEP + "        model.load_state_dict(first)\n",
     ),
+    "training_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
+    "answer_given": sick(TRANSLATION, "torch.cat([start, target[:, :-1]], 1)", "target"),
+    "data_never_seen": sick(CLASSIFIER, "shuffle=True", "sampler=WeightedRandomSampler([1.0] * 4, 512)"),
+    "epochs_in_same_order": sick(CLASSIFIER, "shuffle=True", "sampler=DistributedSampler(train, 1, 0)"),
+    "ids_collapsed": sick(
+        REGRESSION, "nn.Linear(6, 16)", "nn.Embedding(12, 8), nn.Flatten(), nn.Linear(48, 16)",
+        "inputs[rows], targets", "(inputs[rows] > 0).long(), targets",
+    ),
+    "losses_kept": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(loss)\n    loss.backward()"),
+    "memory_climbs": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(torch.ones(1 << 19))\n    loss.backward()"),
+    "parameter_group_empty": sick(CLASSIFIER, "model.parameters(), lr", "[{'params': model.parameters()}, {'params': iter(())}], lr"),
+    "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
+    "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
 }  # fmt: skip
 """By diagnosis that stands alone."""
@@ -766,7 +810,7 @@ BASES = {
     "classifier": CLASSIFIER, "regression": REGRESSION, "language model": LANGUAGE, "padded": PADDED,
     "images": IMAGES, "accumulation": ACCUMULATION, "resumed": RESUMED, "target network": TARGET_NETWORK,
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
-    "segments": SEGMENTS,
+    "segments": SEGMENTS, "translation": TRANSLATION,
 }  # fmt: skip
 
 UNUSUAL = {

@@ -658,7 +658,12 @@ def test_the_schema_knows_every_check_by_its_parameters_and_every_backend():
     case = made["$defs"]["case"]["properties"]
     assert set(case["expect"]["properties"]) == set(plugins("checks"))
     assert case["backends"]["items"]["enum"] == list(plugins("backends"))
-    assert set(made["$defs"]["check-loss_drop"]["properties"]) == {"at_least", "at_most", "window"}
+    assert set(made["$defs"]["check-loss_drop"]["properties"]) == {
+        "at_least",
+        "at_most",
+        "every_step",
+        "window",
+    }
     assert made["$defs"]["check-parameters"]["type"] == "integer"
     assert set(case) == set(draft.KEYS)
 

@@ -99,7 +99,9 @@ def poisoned(name, step=5, tensor=1, value=nan, trace=None):
 
 def test_the_lenient_checks_are_all_that_need_no_further_probe():
     known = working("checks").items()
-    assert set(EVERY_CHECK) == {name for name, cls in known if set(cls.probes) <= {"repeat", "reference"}}
+    elsewhere = {"healthy", "memory_of", "cpu_use"}  # of programs, of engines, of busy machines
+    asked = {name for name, cls in known if set(cls.probes) <= {"repeat", "reference"}}
+    assert set(EVERY_CHECK) == asked - elsewhere
 
 
 def test_a_healthy_training_passes_them_all():

@@ -12,7 +12,7 @@ class BatchNeverChanges(ProgramDiagnostician):
         """One batch only, while a loader holds more or the batch is a small part of a larger tensor."""
         told = found(facts, "batches")
         steps, different = count(told, "steps"), count(told, "different_batches")
-        if steps < 10 or different > 1:
+        if steps < 10 or different > 1 or count(told, "samples") == 1:
             return None
         more = [one for one in entries(facts, "loaders", "loaders") if count(one, "length") > 1]
         part = count(told, "view_share")

@@ -1,5 +1,6 @@
 """An embedding only ever gets one or two of its ids."""
 
+from harness.diagnoses._evidence import names
 from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
@@ -10,13 +11,13 @@ class IdsCollapsed(ProgramDiagnostician):
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Of a table of eight rows and more, after many lookups."""
         for table in entries(facts, "layers", "tables"):
-            ids = table.get("ids", ())
+            ids = names(table, "ids")
             if len(ids) > 2 or count(table, "rows") < 8 or count(table, "lookups") < 500:
                 continue
             return self.finding(
                 f"{table.get('name') or 'an embedding'} of {count(table, 'rows'):.0f} rows only ever"
                 " gets the ids"
-                f" {', '.join(map(str, ids))}, in {count(table, 'lookups'):.0f} lookups",
+                f" {', '.join(ids)}, in {count(table, 'lookups'):.0f} lookups",
                 "Are ids scaled, normalized, clipped or cast before they are looked up?",
                 0.75,
                 tensor=str(table.get("name", "")),

@@ -14,7 +14,7 @@ class MicroBatchesThrownAway(ProgramDiagnostician):
         steps, thrown = count(story, "steps"), count(story, "thrown_away")
         if (
             steps < ENOUGH
-            or thrown < 0.7 * min(steps, 200)
+            or thrown < 0.7 * min(steps, 100)
             or count(found(facts, "cycle"), "input_gradients")
         ):
             return None

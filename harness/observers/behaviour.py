@@ -9,7 +9,7 @@ from harness.observers import Observer
 from harness.watching.events import Call, Loss
 
 if TYPE_CHECKING:
-    from harness.watching.questions import LastCall
+    from harness.watching.replay import LastCall
 
 MOST_SECONDS = 20.0
 
@@ -32,7 +32,7 @@ class Behaviour(Observer):
         """Remember the call."""
         import torch  # noqa: PLC0415 - only where torch runs
 
-        from harness.watching.questions import LastCall  # noqa: PLC0415 - brings torch
+        from harness.watching.replay import LastCall  # noqa: PLC0415 - brings torch
         from harness.watching.tensors import first_tensor, is_tokens, shifts_of  # noqa: PLC0415 - as above
 
         self.depth = call.depth

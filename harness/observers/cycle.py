@@ -13,7 +13,9 @@ LARGE_JUMP = 0.7
 MOST_STATES = 10_000
 KEPT = 10
 """The latest losses may still be in use."""
-CLOSELY = 200
+LOOK_BACK = 16
+"""Backward passes between two looks at what became of earlier losses."""
+CLOSELY = 100
 """Steps of a training that are looked at closely; a habit shows in fewer."""
 
 
@@ -55,6 +57,7 @@ class Cycle(Observer):
         self.backwards = self.leaves = self.input_gradients = 0
         self.loss_results: list[weakref.ref[Any]] = []
         self.roots: list[weakref.ref[Any]] = []
+        self.kept_losses = self.older_losses = 0
         self.late = False
         self.other_step = False
 
@@ -91,6 +94,10 @@ class Cycle(Observer):
         """How large are they now?"""
         if len(self.roots) < MOST_STATES:
             self.roots += [weakref.ref(root) for root in roots if root.grad_fn is not None]
+        if self.backwards % LOOK_BACK == 0:
+            # Now, not at the end: what a program keeps goes with it.
+            self.older_losses = len(self.roots[:-KEPT])
+            self.kept_losses = sum(root() is not None for root in self.roots[:-KEPT])
         undivided = any(root is result() for root in roots for result in self.loss_results)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
@@ -165,8 +172,8 @@ class Cycle(Observer):
             "backwards": self.backwards,
             "leaves": self.leaves,
             "input_gradients": self.input_gradients,
-            "kept_losses": sum(root() is not None for root in self.roots[:-KEPT]),
-            "older_losses": len(self.roots[:-KEPT]),
+            "kept_losses": self.kept_losses,
+            "older_losses": self.older_losses,
             "trainings": [_told(self.stories.get(number, _Story())) for number in hub.trainings],
         }
 

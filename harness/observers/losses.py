@@ -9,16 +9,15 @@ import numpy as np
 
 from harness.observers import Observer
 from harness.observers._chance import below, chance
+from harness.observers._given import NEAR, counted_target, look
 from harness.observers._history import leaves
 from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
-MOST_CLASSES = 100_000
 MOST_ELEMENTS = 1 << 20
 """Larger inputs are not looked at closely."""
 CLOSELY = 40
 """Calls in which padding is looked for."""
-NEAR = 1e-3
 
 
 @dataclass(slots=True)
@@ -138,11 +137,11 @@ class Losses(Observer):
             counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
             if site.reduction == "mean":
                 self.counts.append(counted)
-            self._look_for_padding(site, _counted(loss))
+            self._look_for_padding(site, counted_target(loss))
         if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
-            _look(site, loss.predicted.detach(), _counted(loss), loss.target.requires_grad)
+            look(site, loss.predicted.detach(), counted_target(loss), loss.target.requires_grad)
             if training and loss.target.requires_grad:
                 self._follow(hub, site, loss.predicted, loss.target)
 
@@ -199,88 +198,6 @@ class Losses(Observer):
             "softmax_over_batch": self.softmax_over_batch,
             "softmax_place": self.softmax_place,
         }
-
-
-def _counted(loss: Loss) -> Any:
-    """The target, with -100 in place of what is left out of the loss."""
-    target, left_out = loss.target.detach(), loss.options.get("ignore_index", -100)
-    return (
-        target if target.is_floating_point() or left_out < 0 else target.masked_fill(target == left_out, -100)
-    )
-
-
-def _look(site: _Site, predicted: Any, target: Any, target_gradient: bool) -> None:
-    site.looked += 1
-    site.target_gradients += target_gradient
-    values = predicted.float()
-    if not values.numel():
-        return
-    low, high = float(values.min()), float(values.max())
-    site.least_input, site.largest_input = min(site.least_input, low), max(site.largest_input, high)
-    site.elements += values.numel()
-    site.unit_range += low >= 0 and high <= 1
-    site.rectified += low == 0 and float((values == 0).float().mean()) > 0.1
-    if target.is_floating_point():
-        _numbers(site, values, target.float())
-    elif site.kind in ("cross_entropy", "nll_loss"):
-        _classes(site, values, target)
-
-
-def _numbers(site: _Site, values: Any, target: Any) -> None:
-    if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
-        site.broadcast = f"{tuple(values.shape)} and {tuple(target.shape)}"
-        return
-    site.identical += bool((values == target).all())
-    site.constant_targets += bool((target == target.reshape(-1)[0]).all()) and target.numel() > 1
-    if site.kind in ("cross_entropy", "kl_div"):
-        _rows(site, values, 1 if values.dim() > 1 else 0)
-        return
-    rows = target.reshape(len(target), -1).double() if target.dim() else target.reshape(1, 1).double()
-    if site.sums is None:
-        site.sums, site.squares = rows.sum(0).cpu().numpy(), (rows**2).sum(0).cpu().numpy()
-        site.rows = len(rows)
-    elif rows.shape[1] == len(site.sums):
-        site.sums, site.squares = (
-            site.sums + rows.sum(0).cpu().numpy(),
-            site.squares + (rows**2).sum(0).cpu().numpy(),
-        )
-        site.rows += len(rows)
-    if values.dim() >= 1 and len(values) > 1:
-        site.multi_row += 1
-        spread = float(values.reshape(len(values), -1).std(0).max())
-        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
-
-
-def _rows(site: _Site, values: Any, axis: int) -> None:
-    """Are they probabilities, logarithms of such, or all alike?"""
-    total = values.sum(axis)
-    low = float(values.min())
-    site.probabilities += low >= 0 and float((total - 1).abs().max()) < NEAR
-    site.log_probabilities += (
-        float(values.max()) <= NEAR and float((values.exp().sum(axis) - 1).abs().max()) < NEAR
-    )
-    site.uniform += float((values.amax(axis) - values.amin(axis)).max()) < 1e-5
-    if values.dim() > 1 and len(values) > 1:
-        site.multi_row += 1
-        flat = values.movedim(axis, -1).reshape(-1, values.shape[axis])
-        spread = float(flat.std(0).max())
-        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
-
-
-def _classes(site: _Site, values: Any, target: Any) -> None:
-    axis = 1 if values.dim() > 1 else 0
-    site.classes = int(values.shape[axis])
-    _rows(site, values, axis)
-    flat = target.reshape(-1)
-    counted = flat[flat >= 0]
-    site.targets += flat.numel()
-    site.ignored += flat.numel() - counted.numel()
-    if not counted.numel() or site.classes > MOST_CLASSES:
-        return
-    found, counts = np.unique(counted.cpu().numpy(), return_counts=True)
-    site.single_class += len(found) == 1 and counted.numel() >= 4
-    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-        site.histogram[value] = site.histogram.get(value, 0) + count
 
 
 def _told(site: _Site) -> dict[str, Any]:

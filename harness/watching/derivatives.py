@@ -9,7 +9,7 @@ import torch
 from harness.watching.tensors import first_tensor
 
 if TYPE_CHECKING:
-    from harness.watching.questions import LastCall
+    from harness.watching.replay import LastCall
 
 MOST_TENSORS = 40
 """So many of a model's tensors have their gradient held against central differences."""

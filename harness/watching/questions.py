@@ -7,41 +7,18 @@ import copy
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from harness.watching.derivatives import derivative
+from harness.watching.replay import LastCall, output_of, with_first
 from harness.watching.tensors import first_tensor, is_mask, is_tokens, shifts_of
 
 MOST_PARAMETERS = 50_000_000
-
-
-@dataclass(slots=True)
-class LastCall:
-    """The last call of a model that led to an update, and the loss of it where that can be repeated."""
-
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    storage: int
-    shape: tuple[int, ...]
-    loss: "Callable[[Any], Any] | None" = None
-    target: Any = None
-    kind: str = ""
-    shifts: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def inputs(self) -> Any:
-        """The first tensor that the model was called with, or None."""
-        return first_tensor(self.args) if self.args else first_tensor(self.kwargs)
-
-    def copied(self) -> "LastCall":
-        """The same with tensors of its own: a model may write to what it is given."""
-        args = tuple(_cloned(each) for each in self.args)
-        return replace(self, args=args, kwargs={name: _cloned(each) for name, each in self.kwargs.items()})
 
 
 def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
@@ -91,28 +68,6 @@ def _precision(double: bool) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _output(twin: Any, call: LastCall, args: Any = None, kwargs: Any = None) -> Any:
-    with torch.no_grad():
-        torch.manual_seed(0)
-        return first_tensor(
-            twin(*(call.args if args is None else args), **(call.kwargs if kwargs is None else kwargs))
-        ).float()
-
-
-def _with_first(call: LastCall, values: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """The call with another tensor in place of its first one."""
-    args, kwargs = list(call.args), dict(call.kwargs)
-    for number, each in enumerate(args):
-        if isinstance(each, torch.Tensor):
-            args[number] = values
-            return tuple(args), kwargs
-    for name, each in kwargs.items():
-        if isinstance(each, torch.Tensor):
-            kwargs[name] = values
-            break
-    return tuple(args), kwargs
-
-
 def _repeats(twin: Any, call: LastCall) -> dict[str, Any]:
     """Does evaluating twice give the same?"""
     twin.eval()
@@ -128,7 +83,7 @@ def _repeats(twin: Any, call: LastCall) -> dict[str, Any]:
 def _rows_alike(twin: Any, call: LastCall) -> dict[str, Any]:
     """Do different samples get different outputs?"""
     inputs = call.inputs
-    output = _output(twin.eval(), call)
+    output = output_of(twin.eval(), call)
     if inputs is None or inputs.dim() == 0 or len(inputs) < 2 or len(output) != len(inputs):
         return {}
     different = bool((inputs[0] != inputs[1:]).any())
@@ -144,8 +99,8 @@ def _follows_input(twin: Any, call: LastCall) -> dict[str, Any]:
         return {}
     if bool((inputs == inputs.roll(1, 0)).all()):
         return {}
-    before = _output(twin.eval(), call)
-    after = _output(twin, call, *_with_first(call, inputs.roll(1, 0)))
+    before = output_of(twin.eval(), call)
+    after = output_of(twin, call, *with_first(call, inputs.roll(1, 0)))
     if before.shape != after.shape:
         return {}
     spread = float((before - before.mean()).abs().max())
@@ -158,12 +113,12 @@ def _isolated(twin: Any, call: LastCall) -> dict[str, Any]:
     rows = len(inputs) if inputs is not None and inputs.dim() else 0
     if call.target is None or rows < 4 or call.shape[0] != rows or _target_rows(call) != rows:
         return {}
-    before = _output(twin.eval(), call)
+    before = output_of(twin.eval(), call)
     changed = inputs.clone()
     changed[0] = inputs[1]
     if bool((changed[0] == inputs[0]).all()):
         return {}
-    after = _output(twin, call, *_with_first(call, changed))
+    after = output_of(twin, call, *with_first(call, changed))
     if after.shape != before.shape:
         return {}
     size = max(float(before.abs().max()), 1e-12)
@@ -176,7 +131,7 @@ def _isolated(twin: Any, call: LastCall) -> dict[str, Any]:
 def _positions(twin: Any, call: LastCall) -> dict[str, Any]:
     """Of tokens: which positions does one of them reach? Time is the axis along which it reaches any."""
     inputs = call.inputs
-    before = _by_token(_output(twin.eval(), call), inputs) if is_tokens(inputs) else None
+    before = _by_token(output_of(twin.eval(), call), inputs) if is_tokens(inputs) else None
     if before is None or min(inputs.shape) < 2:
         return {}
     moved = [_moved(twin, call, inputs, before, share) for share in (0.5, 0.7)]
@@ -198,7 +153,7 @@ def _moved(twin: Any, call: LastCall, inputs: Any, before: Any, share: float) ->
     other = inputs[inputs != inputs[row, column]]
     if len(other):
         changed[row, column] = other[0]
-    after = _by_token(_output(twin, call, *_with_first(call, changed)), inputs)
+    after = _by_token(output_of(twin, call, *with_first(call, changed)), inputs)
     size = max(float(before.abs().max()), 1e-12)
     return (after - before).abs().amax(-1) / size, (row, column)
 
@@ -229,14 +184,14 @@ def _given_answer(twin: Any, call: LastCall) -> dict[str, Any]:
     """Does another input hold the very targets, each where it is to be predicted, and reach that output?"""
     if call.target is None or call.target.is_floating_point():
         return {}
-    before = _output(twin.eval(), call)
+    before = output_of(twin.eval(), call)
     for number, given in enumerate(call.args):
         if given is call.inputs or not is_tokens(given) or _same_place(given, call.target) < 0.95:
             continue
         rows, column = range(len(given)), given.shape[1] // 2
         changed = given.clone()
         changed[:, column] = given.flip(0)[:, column]
-        after = _output(twin, replace(call, args=(*call.args[:number], changed, *call.args[number + 1 :])))
+        after = output_of(twin, replace(call, args=(*call.args[:number], changed, *call.args[number + 1 :])))
         moved = _by_token((after - before).abs(), given)
         if moved is not None and len(rows) > 1:
             return {"answer_given": float(moved[:, column].max()) / max(float(before.abs().max()), 1e-12)}
@@ -253,7 +208,7 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
     masks = [
         each for each in (*call.args, *call.kwargs.values()) if each is not inputs and is_mask(each, inputs)
     ]
-    before = _output(twin.eval(), call)
+    before = output_of(twin.eval(), call)
     if not masks or len(before) != len(inputs):
         return {}
     marked = masks[0].bool()
@@ -264,7 +219,7 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
         values = inputs[side]
         changed = inputs.clone()
         changed[side] = values + 1 if values.is_floating_point() else (values + 1) % (inputs.max() + 1)
-        moved = (_output(twin, call, *_with_first(call, changed)) - before).abs()
+        moved = (output_of(twin, call, *with_first(call, changed)) - before).abs()
         found[f"{name}_moves"] = float((moved[~side] if each_own else moved).max()) / size
         found[f"{name}_constant"] = bool((values == values[0]).all())
     return found
@@ -297,7 +252,7 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
 
             handles.append(each.register_forward_hook(note))
     try:
-        _output(twin.eval(), call)
+        output_of(twin.eval(), call)
     finally:
         for handle in handles:
             handle.remove()
@@ -308,10 +263,6 @@ def _target_rows(call: LastCall) -> int:
     """How many samples the target tells of; -1 where that is not clear."""
     flat = len(call.shape) == 2 or (len(call.shape) > 2 and call.target.dim() >= 2)
     return len(call.target) if flat and call.target.dim() else -1
-
-
-def _cloned(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value
 
 
 QUESTIONS = (

@@ -31,12 +31,12 @@ def others(weight):
     return Answer(facts={"trainings": [{"name": "SGD 2", "steps": 9, "findings": [finding]}]})
 
 
-def test_nothing_found_is_a_pass():
+def test_healthy_passes_when_nothing_is_found():
     (verdict,) = verdicts()
     assert (verdict.status, verdict.message) == (Status.PASS, "nothing speaks against it")
 
 
-def test_a_finding_fails_with_its_cause_and_place():
+def test_healthy_fails_with_cause_and_place_of_a_finding():
     (verdict,) = verdicts(parameters=FROZEN)
     assert (verdict.status, verdict.reason, verdict.tensor) == (Status.FAIL, "unhealthy", "a.lora_A.weight")
     assert verdict.message.startswith("1 tensors of low-rank adapters are frozen (a.lora_A.weight)")

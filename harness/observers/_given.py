@@ -1,0 +1,94 @@
+"""What one call of a loss function is given: ranges, sums, shapes, and how often each class comes."""
+
+from typing import Any
+
+import numpy as np
+
+from harness.watching.events import Loss
+
+MOST_CLASSES = 100_000
+NEAR = 1e-3
+"""Sums that are one but for rounding."""
+
+
+def counted_target(loss: Loss) -> Any:
+    """The target, with -100 in place of what is left out of the loss."""
+    target, left_out = loss.target.detach(), loss.options.get("ignore_index", -100)
+    return (
+        target if target.is_floating_point() or left_out < 0 else target.masked_fill(target == left_out, -100)
+    )
+
+
+def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
+    """One call of a loss function: its site counts what was given."""
+    site.looked += 1
+    site.target_gradients += target_gradient
+    values = predicted.float()
+    if not values.numel():
+        return
+    low, high = float(values.min()), float(values.max())
+    site.least_input, site.largest_input = min(site.least_input, low), max(site.largest_input, high)
+    site.elements += values.numel()
+    site.unit_range += low >= 0 and high <= 1
+    site.rectified += low == 0 and float((values == 0).float().mean()) > 0.1
+    if target.is_floating_point():
+        _numbers(site, values, target.float())
+    elif site.kind in ("cross_entropy", "nll_loss"):
+        _classes(site, values, target)
+
+
+def _numbers(site: Any, values: Any, target: Any) -> None:
+    if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
+        site.broadcast = f"{tuple(values.shape)} and {tuple(target.shape)}"
+        return
+    site.identical += bool((values == target).all())
+    site.constant_targets += bool((target == target.reshape(-1)[0]).all()) and target.numel() > 1
+    if site.kind in ("cross_entropy", "kl_div"):
+        _rows(site, values, 1 if values.dim() > 1 else 0)
+        return
+    rows = target.reshape(len(target), -1).double() if target.dim() else target.reshape(1, 1).double()
+    if site.sums is None:
+        site.sums, site.squares = rows.sum(0).cpu().numpy(), (rows**2).sum(0).cpu().numpy()
+        site.rows = len(rows)
+    elif rows.shape[1] == len(site.sums):
+        site.sums, site.squares = (
+            site.sums + rows.sum(0).cpu().numpy(),
+            site.squares + (rows**2).sum(0).cpu().numpy(),
+        )
+        site.rows += len(rows)
+    if values.dim() >= 1 and len(values) > 1:
+        site.multi_row += 1
+        spread = float(values.reshape(len(values), -1).std(0).max())
+        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+
+
+def _rows(site: Any, values: Any, axis: int) -> None:
+    """Are they probabilities, logarithms of such, or all alike?"""
+    total = values.sum(axis)
+    low = float(values.min())
+    site.probabilities += low >= 0 and float((total - 1).abs().max()) < NEAR
+    site.log_probabilities += (
+        float(values.max()) <= NEAR and float((values.exp().sum(axis) - 1).abs().max()) < NEAR
+    )
+    site.uniform += float((values.amax(axis) - values.amin(axis)).max()) < 1e-5
+    if values.dim() > 1 and len(values) > 1:
+        site.multi_row += 1
+        flat = values.movedim(axis, -1).reshape(-1, values.shape[axis])
+        spread = float(flat.std(0).max())
+        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+
+
+def _classes(site: Any, values: Any, target: Any) -> None:
+    axis = 1 if values.dim() > 1 else 0
+    site.classes = int(values.shape[axis])
+    _rows(site, values, axis)
+    flat = target.reshape(-1)
+    counted = flat[flat >= 0]
+    site.targets += flat.numel()
+    site.ignored += flat.numel() - counted.numel()
+    if not counted.numel() or site.classes > MOST_CLASSES:
+        return
+    found, counts = np.unique(counted.cpu().numpy(), return_counts=True)
+    site.single_class += len(found) == 1 and counted.numel() >= 4
+    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        site.histogram[value] = site.histogram.get(value, 0) + count

@@ -1,0 +1,60 @@
+"""The last call of a model, and how a copy is called so again, changed or not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from harness.watching.tensors import first_tensor
+
+
+@dataclass(slots=True)
+class LastCall:
+    """The last call of a model that led to an update, and the loss of it where that can be repeated."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    storage: int
+    shape: tuple[int, ...]
+    loss: "Callable[[Any], Any] | None" = None
+    target: Any = None
+    kind: str = ""
+    shifts: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Any:
+        """The first tensor that the model was called with, or None."""
+        return first_tensor(self.args) if self.args else first_tensor(self.kwargs)
+
+    def copied(self) -> "LastCall":
+        """The same with tensors of its own: a model may write to what it is given."""
+        args = tuple(_cloned(each) for each in self.args)
+        return replace(self, args=args, kwargs={name: _cloned(each) for name, each in self.kwargs.items()})
+
+
+def output_of(twin: Any, call: LastCall, args: Any = None, kwargs: Any = None) -> Any:
+    """What the copy gives for the call, or for other arguments in its place, without gradients."""
+    with torch.no_grad():
+        torch.manual_seed(0)
+        return first_tensor(
+            twin(*(call.args if args is None else args), **(call.kwargs if kwargs is None else kwargs))
+        ).float()
+
+
+def with_first(call: LastCall, values: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """The call with another tensor in place of its first one."""
+    args, kwargs = list(call.args), dict(call.kwargs)
+    for number, each in enumerate(args):
+        if isinstance(each, torch.Tensor):
+            args[number] = values
+            return tuple(args), kwargs
+    for name, each in kwargs.items():
+        if isinstance(each, torch.Tensor):
+            kwargs[name] = values
+            break
+    return tuple(args), kwargs
+
+
+def _cloned(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
