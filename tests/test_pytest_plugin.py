@@ -455,6 +455,10 @@ def test_what_is_observed_is_the_same_to_the_last_bit_and_so_is_chance_afterward
     run(project, passed=1)
 
 
+def replacement():
+    """Nobody else's: every module that has it gets what it stood for."""
+
+
 def test_a_change_of_somebody_else_stays_theirs():
     class Base:
         def inherited(self):
@@ -466,10 +470,10 @@ def test_a_change_of_somebody_else_stays_theirs():
     module = types.ModuleType("owner")
     module.kept = module.replaced = str
     changes = Changes()
-    changes.put(module, "kept", repr)
-    changes.put(module, "replaced", repr)
+    changes.put(module, "kept", replacement)
+    changes.put(module, "replaced", replacement)
     changes.put(Owner, "inherited", lambda _: "ours")
-    assert (module.kept, Owner().inherited()) == (repr, "ours")
+    assert (module.kept, Owner().inherited()) == (replacement, "ours")
     module.replaced = ascii
     changes.close()
     assert (module.kept, module.replaced, Owner().inherited()) == (str, ascii, "base")

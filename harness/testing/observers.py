@@ -209,7 +209,7 @@ def _checkpoint(hub: "Hub", model: Any, optimizer: Any) -> None:
     hub.tell("loaded", saved)
     hub.tell("state_loaded", model, saved["model"], model.load_state_dict(saved["model"]))
     optimizer.load_state_dict(saved["optimizer"])
-    hub.tell("optimizer_loaded", optimizer, saved["optimizer"])
+    hub.tell("state_used", optimizer, saved["optimizer"])
 
 
 def _checksum(model: Any) -> str:

@@ -136,7 +136,7 @@ class Hub:
         training = self.trainings.get(id(optimizer))
         if self.steps and training is not None and training.count >= self.steps:
             self._stop(f"stopped after {self.steps} steps, as asked")
-        if self.deadline and time.monotonic() >= self.deadline:
+        if self.deadline and self.updates and time.monotonic() >= self.deadline:
             self._stop("stopped after the minutes that were asked for")
 
     def _stop(self, why: str) -> None:
