@@ -23,7 +23,7 @@ EPS = 2.0**-23
 KIB, MIB = 2**10, 2**20
 
 
-UNITS = {"%": "%", "MiB": "B", "KiB": "B", "GiB": "B", "ms": "s", "s": "s", "tokens/s": "token/s"}
+UNITS = {"%": "%", "kB": "B", "MiB": "B", "KiB": "B", "GiB": "B", "ms": "s", "s": "s", "tokens/s": "token/s"}
 
 
 def bound(keys, texts, values=(0.03, 0.04), kind="spread"):
