@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from harness.model import Facts, Outcome, Status
 from harness.pipeline import new_id
 from harness.runner import Finished, Runner, Task
 from harness.spec import Case
-from harness.store import open_store
+from harness.store import Store, open_store
 
 Choice = Callable[[Case], Sequence[str]]
 NAMED_WITHIN = 2
@@ -41,20 +42,23 @@ def sabotage(  # noqa: PLR0913 - the settings of one command
     backends: Sequence[str] = (),
     faults_of: Choice = lambda _: every_fault(),
     workers: int = 1,
+    session: str = "",
     on_end: Callable[[int, int], None] = lambda *_: None,
 ) -> Matrix:
     """Fill and record the matrix of faults and cases. on_end(number, of) hears of each training's end.
 
     faults_of: the faults to try on a case; a case of which none is asked is not run at all.
+    session: what trained in this session of the store, a moment ago, is not trained again.
     """
     began, started = time.monotonic(), time.time()
     tasks, cells = plan(cases, backends, faults_of)
     alarms: list[str] = []
     fair: set[tuple[str, str]] = set()
     with open_store(store_url) as store:
-        with closing(Runner(workers=workers, cache=Path("out/cache")).run(tasks)) as ends:
-            for number, finished in enumerate(map(_with_recorded, ends), start=1):
-                cells += _cells(finished, faults_of(finished.task.case), alarms, fair)
+        trained, left = told_apart(tasks, store, session)
+        with closing(Runner(workers=workers, cache=Path("out/cache")).run(left)) as ends:
+            for number, finished in enumerate(chain(trained, ends), start=1):
+                cells += _cells(_with_recorded(finished), faults_of(finished.task.case), alarms, fair)
                 on_end(number, len(tasks))
         matrix = Matrix(
             id=new_id(started),
@@ -97,6 +101,21 @@ def plan(cases: Sequence[Case], backends: Sequence[str], faults_of: Choice) -> t
         if found or any(isinstance(get("faults", name)(), TraceFault) for name in faults_of(case)):
             healthy.append(Task(case=case, backend=backend))
     return healthy + broken, idle
+
+
+def told_apart(tasks: Sequence[Task], store: Store, session: str) -> tuple[list[Finished], list[Task]]:
+    """The healthy trainings that are on record in a session, and the tasks that are left to be run."""
+    runs = store.runs(session=session) if session else ()
+    known = {(run.case, run.backend, run.case_digest): run for run in runs}
+    trained, left = [], []
+    for task in tasks:
+        run = None if task.fault else known.get((task.case.name, task.backend, task.case.digest))
+        if run is None:
+            left.append(task)
+        else:
+            facts = store.run(run.id).facts
+            trained.append(Finished(task=task, started=run.started, seconds=run.seconds, facts=facts))
+    return trained, left
 
 
 def _apart(case: Case, backend: str, names: Sequence[str]) -> tuple[list[Task], list[Cell]]:

@@ -13,8 +13,9 @@ from harness.checks.matches_baseline import MatchesBaseline
 from harness.cli import main
 from harness.matrix import Cell, Effect, Matrix, shares, unmet
 from harness.model import Diagnosis, Facts, Outcome
+from harness.pipeline import night
 from harness.runner import Task
-from harness.sabotage import cell, naive_gate_fails, plan, trace_cells
+from harness.sabotage import cell, naive_gate_fails, plan, sabotage, told_apart, trace_cells
 from harness.store import open_store
 from harness.testing import healthy_facts
 
@@ -190,3 +191,24 @@ def test_a_baseline_alone_notices_what_happens_to_the_losses(minimal, fault):
     facts = replace(healthy, answers={**healthy.answers, "recorded": elsewhere})
     (found,) = trace_cells(Task(case=held, backend="numpy_float64"), facts, [fault], [])
     assert (found.effect, "matches_baseline" in found.checks) == (Effect.CAUGHT, True)
+
+
+def test_what_a_night_trained_already_is_not_trained_again(tmp_path, minimal):
+    where, faults, heard = str(tmp_path / "h.sqlite"), ["double_step", "trace_nan_loss"], []
+    done = night([minimal], where, backends=["numpy_float64"])
+    settings = {"backends": ["numpy_float64"], "faults_of": lambda _: faults}
+    fresh = sabotage([minimal], where, **settings)
+    spared = sabotage(
+        [minimal], where, **settings, session=done.session, on_end=lambda *ended: heard.append(ended)
+    )
+    assert [(one.fault, one.effect, one.checks) for one in spared.cells] == [
+        (one.fault, one.effect, one.checks) for one in fresh.cells
+    ]
+    assert (spared.healthy_runs, heard) == (1, [(1, 2), (2, 2)])
+    tasks, _ = plan([minimal], ["numpy_float64"], lambda _: faults)
+    with open_store(where) as store:
+        trained, left = told_apart(tasks, store, done.session)
+        assert [finished.seconds for finished in trained] == [done.runs[0].seconds]
+        assert [task.fault for task in left] == ["double_step"]
+        changed = [replace(task, case=replace(task.case, digest="of another day")) for task in tasks]
+        assert told_apart(changed, store, done.session) == ([], changed)

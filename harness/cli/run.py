@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     handover.write(done, store)
     code = done.exit_code
     if sabotage:
-        code = _sabotaged(cases, backend or [], store, workers, say) or code
+        code = _sabotaged(cases, backend or [], store, workers, say, done.session) or code
     if report:
         say(f"report: {_render(store)}")
     return code
@@ -139,15 +139,22 @@ def _summary(runs: "Sequence[Run]") -> str:
     return counts(runs)
 
 
-def _sabotaged(
-    cases: "Sequence[Case]", backends: Sequence[str], store: str, workers: int, say: Callable[[str], None]
+def _sabotaged(  # noqa: PLR0913, PLR0917 - what the two commands share
+    cases: "Sequence[Case]",
+    backends: Sequence[str],
+    store: str,
+    workers: int,
+    say: Callable[[str], None],
+    session: str,
 ) -> int:
     from harness.cli.sabotage import exit_code, filled  # noqa: PLC0415 - heavy
     from harness.sabotage import promised  # noqa: PLC0415 - heavy
 
     if not any(map(promised, cases)):
         return 0
-    return exit_code(*filled(cases, promised, store=store, backends=backends, workers=workers, say=say))
+    return exit_code(
+        *filled(cases, promised, store=store, backends=backends, workers=workers, say=say, session=session)
+    )
 
 
 def _render(store: str) -> Path:

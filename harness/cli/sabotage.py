@@ -59,8 +59,11 @@ def filled(  # noqa: PLR0913 - the options of a command
     backends: Sequence[str],
     workers: int,
     say: Callable[[str], None],
+    session: str = "",
 ) -> "tuple[Matrix, list[Cell]]":
     """Fill the matrix of these cases and faults, and show it; with the cells that break a case's promise.
+
+    session: its healthy runs need no second training.
 
     Raises:
         HarnessError: there is no fault to try.
@@ -76,7 +79,13 @@ def filled(  # noqa: PLR0913 - the options of a command
         raise HarnessError("--promised: none of the chosen cases says what it `catches`")
     with Screen(len(tasks), workers, say) as screen:
         matrix = fill(
-            cases, store, backends=backends, faults_of=faults_of, workers=workers, on_end=screen.advance
+            cases,
+            store,
+            backends=backends,
+            faults_of=faults_of,
+            workers=workers,
+            session=session,
+            on_end=screen.advance,
         )
     broken = [cell for case in cases for cell in unmet(case.name, promised(case), matrix.cells)]
     _show(matrix, broken, say)
