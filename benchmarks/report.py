@@ -13,7 +13,8 @@ from pathlib import Path
 from harness.changes import changes
 from harness.cli import main
 from harness.model import Facts, Measurement, Outcome, Run, Status
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 from reports import render
 
 COMMITS, CELLS, DAY = 300, 15, 86400.0
@@ -95,7 +96,7 @@ def measured() -> dict[str, float]:
             figures = {
                 "ingestion": COMMITS * CELLS * len(METRICS) / seconds_of(lambda: _ingest(store, every))
             }
-            figures["history"] = seconds_of(lambda: render(store, folder / "bare", drawn=0))
+            figures["history"] = seconds_of(lambda: render(store, folder / "bare"))
             figures["report"] = seconds_of(lambda: render(store, folder / "site"))
             _one_more(store, commits[-1])
             figures["one_more"] = seconds_of(lambda: render(store, folder / "site"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checks.matches_baseline import METRICS, RECORDED
-from harness.environment import MACHINE_PARTS
+from harness.comparable import MACHINE_PARTS
 from harness.model import Answer, BrokenError, Facts, HarnessError, Outcome
 from harness.spec import Case
 

@@ -76,9 +76,13 @@ def changes(runs: Iterable[Run], metrics: Sequence[str] = TOLD) -> tuple[Change,
         HarnessError: there is no such metric.
     """
     every = list(runs)
-    by_id = {run.id: run for run in every}
-    by_metric = all_series(every, metrics)
-    found = [change for name in metrics for change in _of_metric(by_metric[name], by_id)]
+    return changes_in(all_series(every, metrics), every)
+
+
+def changes_in(by_metric: Mapping[str, Sequence[Series]], runs: Iterable[Run]) -> tuple[Change, ...]:
+    """All changes of some series, as `all_series` gives them, in the order of time; runs: theirs."""
+    by_id = {run.id: run for run in runs}
+    found = [change for every in by_metric.values() for change in _of_metric(every, by_id)]
     return tuple(sorted(found, key=lambda change: (change.when, change.case, change.backend)))
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from harness.changes import EXACT, ROUNDING
+from harness.comparable import same_kind
 from harness.diverge import NONE, parting_of
 from harness.effects import Effect, effect
-from harness.environment import same_kind
 from harness.history import Metric, comparable_facts, metric_named
 from harness.model import Run, Status
 

@@ -1,21 +1,23 @@
 """What became of a case over time: its runs as lines, and each metric as a series of comparable runs. Pure.
 
-Runs of unlike machines, versions or problems never share a series (`harness.environment.same_kind`).
+Runs of unlike machines, versions or problems never share a series (`harness.comparable.same_kind`).
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Literal
 
 from harness.checks._common import start_and_end
+from harness.comparable import MACHINE_PARTS, kind, same_kind
 from harness.discover import suggest
-from harness.environment import kind, same_kind
 from harness.model import HarnessError, Run, Status, Trace
 
 Better = Literal["lower", "higher", "none"]
 PHASES = ("build", "train", "evaluate", "program")
+PEAKS = tuple(f"peak_memory.{phase}" for phase in PHASES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +27,18 @@ class RunRow(Run):
     first_loss: float | None = None
     final_loss: float | None = None
     loss_drop: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """A case on a backend: how many runs are on record, and the newest of them."""
+
+    case: str
+    backend: str
+    runs: int
+    newest: str
+    started: float
+    status: Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,20 +68,20 @@ def _measured(name: str) -> Callable[[Run], float | None]:
 
 
 def _loss(name: Literal["first", "final", "drop"]) -> Callable[[Run], float | None]:
+    of_row = attrgetter({"first": "first_loss", "final": "final_loss", "drop": "loss_drop"}[name])
+    of_losses = attrgetter(name)
+
     def read(run: Run) -> float | None:
-        if isinstance(run, RunRow):
-            return {"first": run.first_loss, "final": run.final_loss, "drop": run.loss_drop}[name]
-        found = losses(run.facts.trace)
-        return (
-            None if found is None else {"first": found.first, "final": found.final, "drop": found.drop}[name]
-        )
+        found = run if isinstance(run, RunRow) else losses(run.facts.trace)
+        value: float | None = (of_row if isinstance(run, RunRow) else of_losses)(found) if found else None
+        return value
 
     return read
 
 
 def _highest_phase(run: Run) -> float | None:
-    found = [_measured(f"peak_memory.{phase}")(run) for phase in PHASES]
-    return max((value for value in found if value is not None), default=None)
+    measured = run.facts.measurements
+    return max((measured[name].value for name in PEAKS if name in measured), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,8 +117,6 @@ _TABLE = (
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _TABLE})
 """Every metric with a known good direction. Other measurements are metrics too: better 'none'."""
 
-LINE_METRICS = ("final_loss", "loss_drop", "step_time", "peak_memory")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
@@ -132,26 +144,6 @@ class Series:
     better: Better
     points: tuple[Point, ...]
     difference: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HistoryLine:
-    """One run as `harness history` shows it.
-
-    values: by metric, in base units. changed: why it does not compare with the line of its case before.
-    """
-
-    run: str
-    case: str
-    backend: str
-    when: float
-    commit: str | None
-    dirty: bool | None
-    status: Status
-    reason: str
-    message: str
-    values: Mapping[str, float]
-    changed: str = ""
 
 
 def comparable_facts(run: Run) -> dict[str, Any]:
@@ -196,34 +188,52 @@ def all_series(runs: Iterable[Run], metrics: Sequence[str]) -> dict[str, tuple[S
     Raises:
         HarnessError: there is no such metric.
     """
-    ordered = _by_time(runs)
-    kinds = [kind(comparable_facts(run)) for run in ordered]
+    ordered = by_time(runs)
+    kinds = kinds_of(ordered)
     return {name: tuple(_grouped(metric_named(name, ordered), ordered, kinds)) for name in metrics}
 
 
+def kinds_of(runs: Iterable[Run]) -> list[tuple[Any, ...]]:
+    """The kind of each run: equal exactly where two of them may share a series.
+
+    Runs share their environments, so what these come to is found out once for each pair of them.
+    """
+    machines: dict[tuple[int, int], tuple[Any, ...]] = {}
+    found = []
+    for run in runs:
+        pair = (id(run.environment), id(run.facts.environment))
+        if pair not in machines:
+            machines[pair] = kind({**run.environment, **run.facts.environment}, MACHINE_PARTS)
+        problem = run.facts.problem
+        digest = None if problem is None else problem.digest
+        found.append((run.case, run.backend, run.revision, digest, machines[pair]))
+    return found
+
+
 def _grouped(known: Metric, ordered: Sequence[Run], kinds: Sequence[tuple[Any, ...]]) -> Iterator[Series]:
-    groups: dict[tuple[Any, ...], list[Run]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[Run, float]]] = {}
     for run, its_kind in zip(ordered, kinds, strict=True):
-        if known.read(run) is not None:
-            groups.setdefault(its_kind, []).append(run)
+        value = known.read(run)
+        if value is not None:
+            groups.setdefault(its_kind, []).append((run, value))
     heads: dict[tuple[str, str], Run] = {}
     for group in groups.values():
-        head = group[0]
+        head, _ = group[0]
         before = heads.get((head.case, head.backend))
         difference = same_kind(comparable_facts(before), comparable_facts(head)) if before else ""
         yield _series(known, group, difference)
         heads[head.case, head.backend] = head
 
 
-def _series(metric: Metric, group: Sequence[Run], difference: str) -> Series:
-    points = tuple(_point(run, value) for run in group if (value := metric.read(run)) is not None)
+def _series(metric: Metric, group: Sequence[tuple[Run, float]], difference: str) -> Series:
+    (head, _), (last, _) = group[0], group[-1]
     return Series(
-        case=group[0].case,
-        backend=group[0].backend,
+        case=head.case,
+        backend=head.backend,
         metric=metric.name,
-        unit=_unit(metric, group[-1]),
+        unit=_unit(metric, last),
         better=metric.better,
-        points=points,
+        points=tuple(_point(run, value) for run, value in group),
         difference=difference,
     )
 
@@ -239,39 +249,6 @@ def _point(run: Run, value: float) -> Point:
     return Point(run=run.id, when=run.started, commit=commit, dirty=dirty, status=run.status, value=value)
 
 
-def history_lines(runs: Iterable[Run], metrics: Sequence[str] = LINE_METRICS) -> tuple[HistoryLine, ...]:
-    """One line a run in the order of time, with the metrics that it has.
-
-    Raises:
-        HarnessError: there is no such metric.
-    """
-    ordered = _by_time(runs)
-    known = [metric_named(name, ordered) for name in metrics]
-    before: dict[tuple[str, str], Run] = {}
-    lines = []
-    for run in ordered:
-        lines.append(_line(run, known, before.get((run.case, run.backend))))
-        if run.facts.environment:  # a run that died early recorded no kind to compare with
-            before[run.case, run.backend] = run
-    return tuple(lines)
-
-
-def _line(run: Run, metrics: Iterable[Metric], before: Run | None) -> HistoryLine:
-    known = before is not None and run.facts.environment
-    return HistoryLine(
-        run=run.id,
-        case=run.case,
-        backend=run.backend,
-        when=run.started,
-        commit=run.environment.get("commit"),
-        dirty=run.environment.get("dirty"),
-        status=run.status,
-        reason=run.reason,
-        message=run.message,
-        values={metric.name: value for metric in metrics if (value := metric.read(run)) is not None},
-        changed=same_kind(comparable_facts(before), comparable_facts(run)) if before and known else "",
-    )
-
-
-def _by_time(runs: Iterable[Run]) -> list[Run]:
+def by_time(runs: Iterable[Run]) -> list[Run]:
+    """Runs in the order of time."""
     return sorted(runs, key=lambda run: (run.started, run.id))

@@ -14,7 +14,7 @@ Cell = tuple[str, str]
 
 
 class Session(Protocol):
-    """What is asked of a session. `harness.store.Session` is one."""
+    """What is asked of a session. `harness.sessions.Session` is one."""
 
     @property
     def id(self) -> str:

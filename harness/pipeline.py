@@ -20,8 +20,9 @@ from harness.judge import judge
 from harness.model import Run, Status
 from harness.quarantine import holds, verdicts_on
 from harness.runner import Finished, Runner, Task
+from harness.sessions import Session
 from harness.spec import Case
-from harness.store import Session, Store, open_store
+from harness.store import Store, open_store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,8 @@ from harness.model import HarnessError, Run, Status
 from harness.pipeline import judged, new_id, plan_tasks
 from harness.pytest_plugin import SESSION
 from harness.runner import Runner, Task
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 FAULT = "fault"
 MUST_FAIL = "a case with the tag 'fault' must fail on the first of its backends"

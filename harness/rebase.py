@@ -1,6 +1,5 @@
 """Records baselines, by explicit wish only: of committed code, two healthy runs that agree, and a reason."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,13 +21,12 @@ from harness.baselines import (
 from harness.calibrate import SickError, backends_here
 from harness.environment import fingerprint, uncommitted
 from harness.judge import judge
-from harness.model import BrokenError, Facts, HarnessError, Status
-from harness.plain import strict
+from harness.ledger import LEDGER, Entry, enter
+from harness.model import Facts, HarnessError, Status
 from harness.runner import Finished, Runner, Task
 from harness.spec import Case
 
 REPEATS = 2
-LEDGER = "LEDGER.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +145,7 @@ def _record(case: Case, backend: str, new: Baseline, because: str) -> Rebased:
     changed = old is None or not _same(old, new)
     if changed:
         write(path, new)
-        _enter(path.parent / LEDGER, new, because, largest)
+        enter(path.parent / LEDGER, _entry(new, because, largest))
     return Rebased(case=case.name, backend=backend, path=path, changed=changed, largest=largest)
 
 
@@ -157,20 +155,13 @@ def _same(old: Baseline, new: Baseline) -> bool:
     return all(getattr(old, part) == getattr(new, part) for part in parts)
 
 
-def _enter(ledger: Path, new: Baseline, because: str, largest: float | None) -> None:
-    """One line more in the ledger, which nothing ever shortens."""
-    line = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": new.commit,
-        "case": new.case,
-        "backend": new.backend,
-        "revision": new.revision,
-        "largest_change": largest,
-        "because": because,
-    }
-    try:
-        with ledger.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(strict(line), ensure_ascii=False) + "\n")
-    except OSError as error:
-        reason = error.strerror or error
-        raise BrokenError(f"{ledger}: cannot be written: {reason}; note there why, by hand") from error
+def _entry(new: Baseline, because: str, largest: float | None) -> Entry:
+    return Entry(
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=new.commit,
+        case=new.case,
+        backend=new.backend,
+        revision=new.revision,
+        largest_change=largest,
+        because=because,
+    )

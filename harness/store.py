@@ -6,47 +6,28 @@ The rest of the suite sees only the types of `harness.model`, `RunRow` and `Sess
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from harness.case_files import CaseFile, add_case_files, case_file_of
 from harness.database import guarded, open_engine, prepare, reading, shown, writing
-from harness.history import RunRow
-from harness.matrix import Cell, Effect, Matrix
+from harness.history import METRICS, RunRow, Tally
+from harness.matrix import Matrix
 from harness.model import HarnessError, Run, Trace
 from harness.plain import digest
-from harness.queries import chunked, trace_of, values_of
+from harness.queries import chunked, light_rows, tallies, trace_of, values_of
 from harness.rows import Row, rows_of
+from harness.sessions import Session, matrix_of, session_of
 from harness.tables import ENVIRONMENT, MATRIX, RUN, SESSION
 
 DEFAULT = Path("out/history.sqlite")
 MOST_LISTED = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
-    """One invocation of `harness run`.
-
-    plan: what was to be run, as JSON values. checkout: as `harness.environment.checkout` gives it.
-    """
-
-    id: str
-    started: float
-    finished: float | None = None
-    command: tuple[str, ...] = ()
-    plan: Any = None
-    checkout: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def plan_digest(self) -> str:
-        """Equal for equal plans: `--resume` continues the session whose plan is the same."""
-        return digest(self.plan)
 
 
 def open_store(where: str | Path = DEFAULT, *, create: bool = True) -> "Store":
@@ -71,6 +52,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._environments: dict[str, Mapping[str, Any]] = {}
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -122,7 +104,7 @@ class Store:
         """All sessions in the order of time."""
         with reading(self._engine) as connection:
             rows = connection.execute(select(SESSION).order_by(SESSION.c.started, SESSION.c.id)).mappings()
-            return tuple(_session(dict(row)) for row in rows)
+            return tuple(session_of(dict(row)) for row in rows)
 
     def unfinished(self, plan_digest: str | None = None) -> Session | None:
         """The latest session that did not come to its end, of this plan if given."""
@@ -132,7 +114,7 @@ class Store:
         with reading(self._engine) as connection:
             latest = statement.order_by(SESSION.c.started.desc(), SESSION.c.id.desc()).limit(1)
             row = connection.execute(latest).mappings().first()
-            return None if row is None else _session(dict(row))
+            return None if row is None else session_of(dict(row))
 
     def add(self, run: Run) -> None:
         """Record one run, whole or not at all.
@@ -187,7 +169,7 @@ class Store:
         with reading(self._engine) as connection:
             newest = select(MATRIX).order_by(MATRIX.c.started.desc(), MATRIX.c.id.desc()).limit(1)
             row = connection.execute(newest).mappings().first()
-            return None if row is None else _matrix(row)
+            return None if row is None else matrix_of(row)
 
     def run(self, run_id: str) -> Run:
         """A run with all its facts, by its id or the beginning of it.
@@ -212,14 +194,19 @@ class Store:
         *,
         case: str | None = None,
         backend: str | None = None,
-        session: str | None = None,
+        session: str | Collection[str] | None = None,
         limit: int | None = None,
         samples: bool = False,
     ) -> tuple[RunRow, ...]:
-        """Runs without traces and by default without samples, by time; limit keeps the newest."""
-        wanted = {RUN.c.case: case, RUN.c.backend: backend, RUN.c.session: session}
+        """Runs without traces and by default without samples, by time; limit keeps the newest.
+
+        session: an id, or several.
+        """
+        sessions = [session] if isinstance(session, str) else session
+        wanted = {RUN.c.case: case, RUN.c.backend: backend}
         statement = select(RUN).where(
-            *(column == value for column, value in wanted.items() if value is not None)
+            *(column == value for column, value in wanted.items() if value is not None),
+            *([] if sessions is None else [RUN.c.session.in_(sorted(sessions))]),
         )
         newest = statement.order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
@@ -227,13 +214,36 @@ class Store:
             found = zip(rows, values_of(connection, rows, samples=samples), strict=True)
             return tuple(RunRow(**{**values, **_losses(row)}) for row, values in found)
 
+    def history(self, case: str | None = None) -> tuple[RunRow, ...]:
+        """Every run, of this case if given, by time and as lightly as it goes.
+
+        It says who, when, what came of it, and `METRICS`; verdicts, diagnoses, answers, details, samples and
+        traces are left out: `runs` and `run` have them.
+        """
+        with reading(self._engine) as connection:
+            return tuple(light_rows(connection, METRICS, case, self._environments))
+
+    def tallies(self) -> tuple[Tally, ...]:
+        """Each case and backend with the number of its runs and the newest of them, by name."""
+        with reading(self._engine) as connection:
+            return tuple(tallies(connection))
+
+    def newest(self, limit: int) -> tuple[tuple[str, str], ...]:
+        """Case and id of so many runs, newest first."""
+        newest = select(RUN.c.case, RUN.c.id).order_by(RUN.c.started.desc(), RUN.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return tuple((case, run) for case, run in connection.execute(newest))
+
+    def recent(self, limit: int) -> tuple[Session, ...]:
+        """The sessions that began last, newest first, among those that have runs."""
+        with_runs = select(SESSION).where(SESSION.c.id.in_(select(RUN.c.session)))
+        with reading(self._engine) as connection:
+            ordered = with_runs.order_by(SESSION.c.started.desc(), SESSION.c.id.desc()).limit(limit)
+            return tuple(session_of(dict(row)) for row in connection.execute(ordered).mappings())
+
     def latest(self) -> tuple[RunRow, ...]:
         """The runs of the session that began last, among those that have any."""
-        statement = select(SESSION.c.id).where(SESSION.c.id.in_(select(RUN.c.session)))
-        with reading(self._engine) as connection:
-            ordered = statement.order_by(SESSION.c.started.desc(), SESSION.c.id.desc()).limit(1)
-            session = connection.execute(ordered).scalar()
-        return () if session is None else self.runs(session=session)
+        return self.runs(session=[session.id for session in self.recent(1)])
 
     def _match(self, connection: Connection, run_id: str) -> str:
         begins: ColumnElement[bool] = func.substr(RUN.c.id, 1, len(run_id)) == run_id
@@ -264,11 +274,6 @@ class Store:
                 )
 
 
-def _session(row: Row) -> Session:
-    names = ("id", "started", "finished", "plan", "checkout")
-    return Session(**{name: row[name] for name in names}, command=tuple(row["command"]))
-
-
 def _losses(row: Row) -> dict[str, float | None]:
     return {name: row[name] for name in ("first_loss", "final_loss", "loss_drop")}
 
@@ -284,14 +289,3 @@ def _add_environments(connection: Connection, environments: Mapping[str, Mapping
                 connection.execute(insert(ENVIRONMENT), [{"digest": key, "json": dict(environments[key])}])
         except IntegrityError:  # on servers only: SQLite has one writer at a time
             continue
-
-
-def _matrix(row: RowMapping) -> Matrix:
-    return Matrix(
-        **{**row, "alarms": tuple(row["alarms"]), "cells": tuple(_cell(found) for found in row["cells"])}
-    )
-
-
-def _cell(found: Mapping[str, Any]) -> Cell:
-    lists = {name: tuple(found[name]) for name in ("checks", "diagnoses")}
-    return Cell(**{**found, **lists, "effect": Effect(found["effect"])})

@@ -1,7 +1,8 @@
 """The pages of the report, one file a page. Reads recorded runs, writes a folder that opens from disk.
 
-`render` writes `index.html`, a page a run and a page a case. The same history gives the same bytes; a page is
-rendered again only when its inputs or this code have changed.
+`render` writes `index.html`, a page a case, and a page for each run of the newest night; those of earlier
+nights stay. The same history gives the same bytes; a page is rendered again only when its inputs or this code
+have changed.
 """
 
 import importlib
@@ -12,13 +13,11 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from harness.ledger import Entry
 from reports._files import Document, Folder
 from reports._site import Runs, Site
 
 __all__ = ["Document", "Page", "Runs", "Site", "pages", "render"]
-
-DRAWN = 120
-"""Sessions have a page for each of their runs, from the newest back, while these are at most so many."""
 
 
 class Page:
@@ -34,23 +33,24 @@ class Page:
         raise NotImplementedError
 
 
-def render(source: Runs, folder: Path, *, drawn: int = DRAWN) -> Path:
+def render(source: Runs, folder: Path, *, rebases: Iterable[Entry] = ()) -> Path:
     """Write the report and return the path of its index.
 
     Args:
-        source: where the runs are; read once for light rows, and once for each run page that is drawn.
-        folder: where the site lies; made if missing. Pages of runs and cases that are gone are removed.
-        drawn: sessions have run pages, from the newest back, while these are not more; the newest always has.
+        source: where the runs are. Only what a page needs that has to be written is read.
+        folder: where the site lies; made if missing. Pages of cases that are gone, and of runs that are gone
+            or long past, are removed.
+        rebases: what the ledgers of the baselines say.
 
     Raises:
         BrokenError: the folder cannot be written.
     """
-    site = Site.read(source, drawn)
     written = Folder(folder)
+    site = Site.read(source, written.names("runs"), rebases)
     for page in pages():
         for document in page.documents(site):
             written.publish(page.name, document)
-    written.sweep()
+    written.sweep(map(site.run_page, site.pages))
     return written.path / "index.html"
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -59,13 +59,18 @@ class Folder:
         text = page.render(key=key, root=root, **document.content())
         self._touch(lambda: write(path, text))
 
-    def sweep(self) -> None:
+    def names(self, folder: str) -> frozenset[str]:
+        """Names without suffix of the pages that lie in a folder of the site."""
+        return frozenset(path.stem for path in (self.path / folder).glob("*.html"))
+
+    def sweep(self, kept: Iterable[str] = ()) -> None:
         """Remove pages that were not published this time, and halves that an interrupted write left behind.
 
-        Files that this report did not write (no key within) are left alone.
+        Files that this report did not write (no key within) are left alone. kept: pages that stay.
         """
+        stay = self._published | {self.path / name for name in kept}
         for path in [*self.path.glob("*.html"), *self.path.glob("*/*.html")]:
-            if path not in self._published and key_in(path):
+            if path not in stay and key_in(path):
                 self._touch(partial(path.unlink, missing_ok=True))
         for path in [*self.path.glob("*.html.*.part"), *self.path.glob("*/*.html.*.part")]:
             if _abandoned(path):
@@ -129,9 +134,8 @@ def key_of(document: Document) -> str:
 def code_digest() -> str:
     """A digest of this package, of the formatter of quantities, and of the libraries' versions."""
     digest = hashlib.sha256()
-    for path in sorted(
-        [Path(harness.units.__file__), *HERE.rglob("*.py"), *HERE.rglob("*.html"), *HERE.rglob("*.css")]
-    ):
+    ours = [path for kind in ("py", "html", "css", "js") for path in HERE.rglob(f"*.{kind}")]
+    for path in sorted([Path(harness.units.__file__), *ours]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for library in ("jinja2", "matplotlib", "numpy"):
         digest.update(version(library).encode() + b"\0")

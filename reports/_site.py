@@ -1,26 +1,37 @@
-"""What the pages have in common: runs as nights, cells and streaks, and where each page lies."""
+"""What the pages have in common: nights, what became of each case, and where each page lies.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, Protocol, TypeVar
+The nights that a page shows are read whole, all else lightly and only when a page has to be written anew: one
+more run among tens of thousands costs what its own night and its own case cost.
+"""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.changes import TOLD, Change, changes_in
+from harness.history import RunRow, Series, Tally, all_series
+from harness.ledger import Entry
 from harness.matrix import Matrix
 from harness.model import Run, Status
 from reports._files import slug
 
-K = TypeVar("K")
-Cell = tuple[str, str]
-"""A case's name and a backend's: one cell of the matrix."""
+NIGHTS = 14
+"""So many sessions are read whole."""
+KEPT = 1000
+"""The newest so many runs keep the page that they once got."""
 
 
 class Session(Protocol):
-    """What is known of a session besides its runs."""
+    """What is known of a session besides its runs. `harness.store.Session` is one."""
 
     @property
     def id(self) -> str:
         """The name that its runs bear."""
+        ...
+
+    @property
+    def started(self) -> float:
+        """Seconds since the epoch."""
         ...
 
     @property
@@ -37,12 +48,24 @@ class Session(Protocol):
 class Runs(Protocol):
     """Where the runs are. `harness.store.Store` is one."""
 
-    def sessions(self) -> Iterable[Session]:
-        """Every session."""
+    def recent(self, limit: int) -> Sequence[Session]:
+        """The sessions that began last, newest first, among those that have runs."""
         ...
 
-    def runs(self) -> Iterable[Run]:
-        """Every run without its trace."""
+    def runs(self, *, session: Collection[str]) -> Iterable[Run]:
+        """Every run of some sessions, without its trace."""
+        ...
+
+    def tallies(self) -> Iterable[Tally]:
+        """Each case and backend with the number of its runs and the newest of them."""
+        ...
+
+    def newest(self, limit: int) -> Iterable[tuple[str, str]]:
+        """Case and id of so many runs, newest first."""
+        ...
+
+    def history(self, case: str, /) -> Iterable[RunRow]:
+        """Every run of a case by time, as lightly as it goes."""
         ...
 
     def run(self, run_id: str, /) -> Run:
@@ -61,7 +84,7 @@ class Night:
     missing: runs that were planned and are not on record, when the session did not come to its end.
     """
 
-    session: str
+    session: Session
     runs: tuple[Run, ...]
     missing: int = 0
 
@@ -77,78 +100,131 @@ class Night:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """What became of a case.
+
+    runs: newest first. cells: the same by backend. series: by metric, one for each kind of run, by time.
+    changes: the lasting ones, by time.
+    """
+
+    runs: tuple[RunRow, ...]
+    cells: Mapping[str, tuple[RunRow, ...]]
+    series: Mapping[str, tuple[Series, ...]]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
     """All that pages need but the traces.
 
-    nights: newest first. cases: the runs of each case, newest first. cells: of each cell, newest first.
-    drawn: ids of the runs that have a page. matrix: of the last sabotage, if there was one.
+    nights: newest first, at most `NIGHTS`. tallies: of every case and backend, by name. drawn: ids of the
+    runs whose page is written. pages: of those that have one; pages_of: the same by case. matrix: of the last
+    sabotage, if there was one. rebases: what the ledgers say, by time.
     """
 
     source: Runs
     nights: tuple[Night, ...]
-    cases: Mapping[str, tuple[Run, ...]]
-    cells: Mapping[Cell, tuple[Run, ...]]
-    drawn: frozenset[str]
+    tallies: tuple[Tally, ...]
     matrix: Matrix | None = None
+    rebases: tuple[Entry, ...] = ()
+    drawn: frozenset[str] = frozenset()
+    pages: frozenset[str] = frozenset()
+    pages_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _pasts: dict[str, Past] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, source: Runs, drawn: int) -> "Site":
-        """Group the runs. The newest session has run pages; older ones too while these are at most `drawn`.
+    def read(cls, source: Runs, there: Collection[str] = (), rebases: Iterable[Entry] = ()) -> "Site":
+        """The site of a source. there: names of the run pages that lie in the folder already.
+
+        Every run of the newest session has a page, and so has the first of each failure that lasts.
 
         Raises:
             HarnessError: the source cannot be read.
         """
-        runs = sorted(source.runs(), key=lambda run: (run.started, run.id), reverse=True)
-        nights = _nights(runs, {session.id: session for session in source.sessions()})
-        counts = accumulate(len(night.runs) for night in nights)
-        shown = [night for night, count in zip(nights, counts, strict=True) if count <= drawn] or nights[:1]
-        return cls(
-            source=source,
-            nights=nights,
-            cases=_grouped((run.case, run) for run in runs),
-            cells=_grouped(((run.case, run.backend), run) for run in runs),
-            drawn=frozenset(run.id for night in shown for run in night.runs),
-            matrix=source.matrix(),
-        )
+        nights, tallies = _nights(source), tuple(source.tallies())
+        every: Any = {"source": source, "nights": nights, "tallies": tallies}
+        every |= {"matrix": source.matrix(), "rebases": tuple(rebases)}
+        drawn = dict(_told(cls(**every)))
+        kept = {run: case for case, run in source.newest(KEPT) if slug(run) in there} if there else {}
+        pages = kept | drawn
+        return cls(**every, drawn=frozenset(drawn), pages=frozenset(pages), pages_of=_by_case(pages))
 
-    def run_page(self, run: Run) -> str:
+    def cases(self) -> list[str]:
+        """The names of all cases."""
+        return list(dict.fromkeys(tally.case for tally in self.tallies))
+
+    def run_page(self, run: str) -> str:
         """Where a run's page lies, from the site's root; empty when it has none."""
-        return f"runs/{slug(run.id)}.html" if run.id in self.drawn else ""
+        return f"runs/{slug(run)}.html" if run in self.pages else ""
 
     def case_page(self, case: str) -> str:
         """Where a case's page lies, from the site's root."""
         return f"cases/{slug(case)}.html"
 
+    def whole(self, case: str, backend: str) -> Run | None:
+        """The newest run of a cell with its verdicts, if a night that is shown has one."""
+        every = (run for night in self.nights for run in night.runs)
+        return next((run for run in every if (run.case, run.backend) == (case, backend)), None)
+
+    def past(self, case: str) -> Past:
+        """What became of a case; read when it is first asked for."""
+        if case not in self._pasts:
+            self._pasts[case] = _past(self.source.history(case))
+        return self._pasts[case]
+
     def streak(self, run: Run) -> tuple[Run, ...]:
         """The run and those of its cell before it, as long as they have the same status, newest first."""
-        history = self.cells[run.case, run.backend]
-        before = history[history.index(run) :]
-        ends = next(
-            (index for index, other in enumerate(before) if other.status is not run.status), len(before)
-        )
-        return before[:ends]
+        older = self._older(run)
+        ends = next((at for at, other in enumerate(older) if other.status is not run.status), len(older))
+        return (run, *older[:ends])
 
     def before(self, run: Run) -> Run | None:
         """The run of the same cell before this one that was judged."""
-        history = self.cells[run.case, run.backend]
-        older = history[history.index(run) + 1 :]
-        return next((other for other in older if other.status is not Status.SKIP), None)
+        return next((other for other in self._older(run) if other.status is not Status.SKIP), None)
+
+    def _older(self, run: Run) -> tuple[RunRow, ...]:
+        cell = self.past(run.case).cells[run.backend]
+        return tuple(other for other in cell if (other.started, other.id) < (run.started, run.id))
 
 
-def _nights(runs: Sequence[Run], sessions: Mapping[str, Session]) -> tuple[Night, ...]:
-    by_session = _grouped((run.session, run) for run in runs)
-    return tuple(_night(session, found, sessions.get(session)) for session, found in by_session.items())
+def _told(site: Site) -> Iterable[tuple[str, str]]:
+    for run in site.nights[0].runs if site.nights else ():
+        yield run.id, run.case
+        if run.status in (Status.FAIL, Status.ERROR):
+            yield site.streak(run)[-1].id, run.case
 
 
-def _night(name: str, runs: Sequence[Run], session: Session | None) -> Night:
+def _by_case(runs: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}
+    for run, case in sorted(runs.items()):
+        groups.setdefault(case, []).append(run)
+    return {case: tuple(found) for case, found in groups.items()}
+
+
+def _nights(source: Runs) -> tuple[Night, ...]:
+    sessions = source.recent(NIGHTS)
+    groups: dict[str, list[Run]] = {session.id: [] for session in sessions}
+    for run in source.runs(session=list(groups)):
+        groups[run.session].append(run)
+    return tuple(_night(session, groups[session.id]) for session in sessions)
+
+
+def _night(session: Session, runs: Sequence[Run]) -> Night:
     ordered = tuple(sorted(runs, key=lambda run: (run.case, run.backend, run.id)))
-    stopped = session is not None and session.finished is None and isinstance(session.plan, Sized)
-    planned = len(session.plan) if session is not None and stopped else 0
-    return Night(session=name, runs=ordered, missing=max(planned - len(runs), 0))
+    stopped = session.finished is None and isinstance(session.plan, Sized)
+    planned = len(session.plan) if stopped else 0
+    return Night(session=session, runs=ordered, missing=max(planned - len(runs), 0))
 
 
-def _grouped(pairs: Iterable[tuple[K, Run]]) -> dict[K, tuple[Run, ...]]:
-    groups: defaultdict[K, list[Run]] = defaultdict(list)
-    for key, run in pairs:
-        groups[key].append(run)
-    return {key: tuple(found) for key, found in groups.items()}
+def _past(history: Iterable[RunRow]) -> Past:
+    by_time = list(history)
+    series = all_series(by_time, TOLD)
+    cells: dict[str, list[RunRow]] = {}
+    for run in reversed(by_time):
+        cells.setdefault(run.backend, []).append(run)
+    return Past(
+        runs=tuple(reversed(by_time)),
+        cells={backend: tuple(runs) for backend, runs in sorted(cells.items())},
+        series=series,
+        changes=changes_in(series, by_time),
+    )

@@ -1,80 +1,193 @@
-"""A metric of one cell over its last runs, as dots on a line: coordinates only, the template draws."""
+"""A metric of one cell over its last runs as a line: coordinates and words only, the template draws."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from harness.history import Metric
-from harness.model import Run, Status
-from harness.units import show
+from harness.changes import Change
+from harness.history import Point, Series
+from harness.model import Float64, Run, Status, Verdict
+from harness.units import seconds, show, size
+from reports._changes import change_words
+from reports._words import commit_text, day
 
-WIDTH, HEIGHT, EDGE = 280.0, 72.0, 6.0
-RUNS = 60
+WIDTH, HEIGHT, EDGE = 280.0, 84.0, 6.0
+RUNS, DOTS = 300, 60
+"""So many runs are drawn, and so many as dots; more would be one smear."""
+READERS: Mapping[str, Callable[[str], float]] = {"": float, "s": seconds, "B": size}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Dot:
-    """One run's place in the picture."""
+class Mark:
+    """Something that stands out at one place: what it says, and the page it leads to ('' for none)."""
 
     x: float
     y: float
-    good: bool
+    text: str
+    page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trend:
-    """One small picture. label: its accessible name, with the key numbers."""
+    """One small picture.
+
+    label: its accessible name, with the key numbers. lines: the points of each kind of run, as SVG writes
+    them. dots: the path of all points, where they are few. bad: runs that did not pass. steps: where a
+    lasting change begins. breaks: where the kind of run changed, so that what follows does not compare.
+    bounds: heights of what is allowed.
+    """
 
     title: str
+    anchor: str
     latest: str
     label: str
     low: str
     high: str
-    dots: tuple[Dot, ...]
+    first: str
+    last: str
+    lines: tuple[str, ...]
+    dots: str
+    newest: Mark
+    bad: tuple[Mark, ...]
+    steps: tuple[Mark, ...]
+    breaks: tuple[Mark, ...]
+    bounds: tuple[float, ...]
+    allowed: str
 
-    @property
-    def points(self) -> str:
-        """The line through all dots, as SVG writes it."""
-        return " ".join(f"{dot.x:g},{dot.y:g}" for dot in self.dots)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Frame:
+    """Where runs and values stand. x: of each run, the newest at the right edge; low: value at the foot."""
+
+    x: Float64
+    low: float
+    reach: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies inside, rounding apart."""
+        return -1e-6 <= (value - self.low) / self.reach <= 1 + 1e-6
+
+    def down(self, values: Float64) -> Float64:
+        """Heights of values."""
+        found: Float64 = np.round(HEIGHT - EDGE - (values - self.low) / self.reach * (HEIGHT - 2 * EDGE), 1)
+        return found
 
 
-def trend(metric: Metric, newest_first: Sequence[Run]) -> Trend | None:
-    """The last `RUNS` runs that have the metric; None when fewer than one has it."""
-    found = [
-        (run, value)
-        for run in newest_first[:RUNS]
-        if (value := metric.read(run)) is not None and np.isfinite(value)
-    ]
-    if not found:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """One run in the picture."""
+
+    series: Series
+    point: Point
+    x: float
+    y: float
+
+
+def trend(
+    kinds: Sequence[Series],
+    changes: Sequence[Change],
+    page: Callable[[str], str],
+    verdict: Verdict | None = None,
+) -> Trend | None:
+    """The last `RUNS` runs of a metric of a cell; None where no finite value is on record.
+
+    kinds: its series, one for each kind of run. page: where a run's page lies. verdict: of the newest run on
+    this metric, whose bounds are drawn.
+    """
+    points = _last(kinds)
+    if not points:
         return None
-    values = np.array([value for _, value in reversed(found)])
-    low, high = float(values.min()), float(values.max())
-    middle, latest = show(float(np.median(values)), metric.unit), show(float(values[-1]), metric.unit)
-    title = metric.name.replace("_", " ").replace(".", ", ")
-    ends = (show(low, metric.unit), show(high, metric.unit))
+    unit, values = kinds[-1].unit, np.array([point.value for _, point in points])
+    bounds = _bounds(verdict, unit)
+    frame = _framed(values, bounds)
+    ends = zip(frame.x.tolist(), frame.down(values).tolist(), strict=True)
+    places = [
+        _Place(series=one, point=point, x=x, y=y) for (one, point), (x, y) in zip(points, ends, strict=True)
+    ]
+    begins = {change.run: change_words(change) for change in changes}
+    inside = frame.down(np.array([bound for bound in bounds if frame.holds(bound)]))
     return Trend(
-        title=title,
-        latest=latest,
-        label=f"{title}: latest {latest}, median of {len(values)} runs {middle}, {ends[0]} to {ends[1]}.",
-        low=ends[0],
-        high=ends[1],
-        dots=tuple(
-            Dot(x=x, y=y, good=run.status is Status.PASS)
-            for (run, _), x, y in zip(reversed(found), _across(len(values)), _down(values), strict=True)
+        **_words(kinds[-1], values),
+        anchor=f"{kinds[-1].backend}-{kinds[-1].metric}",
+        first=_moment(places[0].point),
+        last=_moment(places[-1].point),
+        lines=tuple(_lines(places)),
+        dots="".join(f"M{one.x:g} {one.y:g}h0" for one in places) if len(places) <= DOTS else "",
+        newest=_mark(places[-1], unit, page),
+        bad=tuple(_mark(one, unit, page) for one in places if one.point.status is not Status.PASS),
+        steps=tuple(
+            Mark(x=one.x, y=one.y, text=begins[one.point.run], page=page(one.point.run))
+            for one in places if one.point.run in begins
         ),
+        breaks=tuple(_breaks(places)),
+        bounds=tuple(inside.tolist()),
+        allowed=verdict.expected if verdict is not None and bounds else "",
+    )  # fmt: skip
+
+
+def _last(kinds: Sequence[Series]) -> list[tuple[Series, Point]]:
+    every = [(one, point) for one in kinds for point in one.points if np.isfinite(point.value)]
+    every.sort(key=lambda found: (found[1].when, found[1].run))
+    return every[-RUNS:]
+
+
+def _framed(values: Float64, bounds: Sequence[float]) -> _Frame:
+    """A range of at least a tenth of the median: a still series must look still. Near bounds are inside."""
+    low, high = float(values.min()), float(values.max())
+    reach = max(high - low, 0.1 * abs(float(np.median(values))), 1e-300)
+    near = [bound for bound in bounds if low - reach <= bound <= high + reach]
+    low, high = min([low, *near]), max([high, *near])
+    reach = max(reach, high - low)
+    left = np.arange(len(values) - 1, -1, -1) * (WIDTH - 2 * EDGE) / max(len(values) - 1, 1)
+    return _Frame(x=np.round(WIDTH - EDGE - left, 1), low=(low + high - reach) / 2, reach=reach)
+
+
+def _bounds(verdict: Verdict | None, unit: str) -> list[float]:
+    """The limits in a verdict's words, `<= 36 ms` or `1.9 to 2.1`, in base units."""
+    if verdict is None or unit not in READERS:
+        return []
+    texts = verdict.expected.removeprefix("<= ").removeprefix(">= ").split(" to ")
+    try:
+        return [float(READERS[unit](text.replace(",", "").strip())) for text in texts]
+    except ValueError:
+        return []
+
+
+def _words(one: Series, values: Float64) -> dict[str, Any]:
+    latest, middle, low, high = (
+        show(float(value), one.unit) for value in (values[-1], np.median(values), values.min(), values.max())
     )
+    title = one.metric.replace("_", " ").replace(".", ", ")
+    label = f"{title}: latest {latest}, median of {len(values)} runs {middle}, {low} to {high}."
+    return {"title": title, "latest": latest, "label": label, "low": low, "high": high}
 
 
-def _across(count: int) -> list[float]:
-    """Even places from left to right; the newest run stands at the right edge."""
-    step = (WIDTH - 2 * EDGE) / max(count - 1, 1)
-    return [round(WIDTH - EDGE - step * (count - 1 - index), 1) for index in range(count)]
+def _lines(places: Sequence[_Place]) -> list[str]:
+    groups: dict[int, list[str]] = {}
+    for one in places:
+        groups.setdefault(id(one.series), []).append(f"{one.x:g},{one.y:g}")
+    return [" ".join(group) for group in groups.values() if len(group) > 1]
 
 
-def _down(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
-    """Heights in a range of at least a tenth of the median: a still series must look still."""
-    middle = (values.min() + values.max()) / 2
-    reach = max(values.max() - values.min(), 0.1 * abs(float(np.median(values))), 1e-300)
-    shares = (values - middle) / reach + 0.5
-    return [round(HEIGHT - EDGE - float(share) * (HEIGHT - 2 * EDGE), 1) for share in shares]
+def _breaks(places: Sequence[_Place]) -> list[Mark]:
+    firsts = {id(one.series): one for one in reversed(places)}
+    return [
+        Mark(x=one.x, y=one.y, text=one.series.difference) for one in firsts.values() if one is not places[0]
+    ]
+
+
+def _mark(one: _Place, unit: str, page: Callable[[str], str]) -> Mark:
+    words = f"{one.point.status}, {show(one.point.value, unit)}, {_moment(one.point)}"
+    return Mark(x=one.x, y=one.y, text=words, page=page(one.point.run))
+
+
+def _moment(point: Point) -> str:
+    return f"{day(point.when)[:10]}, {commit_text(point.commit, point.dirty)}"
+
+
+def bound_of(run: Run | None, metric: str) -> Verdict | None:
+    """What a run's case asks of a metric, if the run is known with its verdicts."""
+    verdicts = () if run is None else run.verdicts
+    return next((verdict for verdict in verdicts if verdict.check == metric), None)

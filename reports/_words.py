@@ -1,9 +1,11 @@
 """The report's words: states, sentences, times and numbers, and the templates that they go into."""
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -53,6 +55,9 @@ def environment() -> Environment:
     )
     made.tests["endswith"] = str.endswith
     made.globals["css"] = Markup((HERE / "static" / "site.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+    script = (HERE / "static" / "site.js").read_text(encoding="utf-8")
+    made.globals["script"] = Markup(script)  # noqa: S704 - our own file
+    made.globals["script_digest"] = f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
     return made
 
 
@@ -145,9 +150,12 @@ def stamp(seconds: float) -> str:
 
 def commit_of(run: Run) -> str:
     """The commit that a run measured, ten digits, with `+` when the tree held more than that commit."""
-    commit = run.environment.get("commit")
-    dirty = "+" if run.environment.get("dirty") else ""
-    return f"{str(commit)[:10]}{dirty}" if commit else "no commit"
+    return commit_text(run.environment.get("commit"), run.environment.get("dirty"))
+
+
+def commit_text(commit: object, dirty: object = None) -> str:
+    """A commit in ten digits, with `+` when the tree held more than it."""
+    return f"{str(commit)[:10]}{'+' if dirty else ''}" if commit else "no commit"
 
 
 def machine_of(run: Run) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.history import METRICS
+from harness.history import METRICS, Tally
 from harness.matrix import shares
 from harness.model import Diagnosis, Run, Status, Verdict
 from harness.quarantine import NAME, of
 from harness.units import show
 from reports import Document, Page, Site
+from reports._since import since_last_night
 from reports._site import Night
 from reports._words import (
     WORST_FIRST,
@@ -25,7 +26,7 @@ from reports._words import (
 
 REASON, CAUSE = 160, 120
 """A cell's reason and cause are cut to so many characters; the list below the matrix has them whole."""
-SLOWEST, NIGHTS = 8, 14
+SLOWEST = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +46,7 @@ class Trouble:
     """A run that is not healthy, with all that is known about it.
 
     lines: the checks that failed or broke with their sentences, or the reason when none was asked.
-    since: the oldest run of the streak. times: how long it is. quarantine: what was said of it.
+    since: the oldest run of the streak, with its page. times: how long it is. quarantine: what was said.
     """
 
     run: Run
@@ -53,6 +54,7 @@ class Trouble:
     lines: tuple[tuple[str, str], ...]
     diagnoses: tuple[Diagnosis, ...]
     since: Run
+    since_page: str
     times: int
     quarantine: Verdict | None
 
@@ -62,55 +64,39 @@ class NightPage(Page):
 
     def documents(self, site: Site) -> Iterable[Document]:
         """One file, also when nothing has run."""
-        shown = [_brief(run) for night in site.nights[:NIGHTS] for run in night.runs]
-        others = [(case, runs[0].id) for case, runs in site.cases.items()]
-        streaks = [(run.id, len(site.streak(run))) for night in site.nights[:1] for run in night.runs]
-        count = sum(len(night.runs) for night in site.nights)
+        shown = [_brief(run) for night in site.nights for run in night.runs]
         missing = [night.missing for night in site.nights[:1]]
-        inputs = (shown, others, streaks, sorted(site.drawn), count, missing, site.matrix)
+        pages = sorted(site.pages_of.items())
+        inputs = (shown, site.tallies, pages, missing, site.matrix, site.rebases)
         yield Document(path="index.html", inputs=inputs, content=lambda: _content(site))
 
 
 def _brief(run: Run) -> tuple[object, ...]:
-    """What this page shows of a run."""
-    times = [METRICS[name].read(run) for name in ("step_time", "startup_time", "loss_drop")]
-    judged = (run.status, run.reason, run.message, run.verdicts, run.diagnoses, run.facts.detail)
-    return (
-        run.id,
-        run.session,
-        run.case,
-        run.backend,
-        run.started,
-        run.seconds,
-        *judged,
-        *times,
-        run.environment,
-    )
+    """What stands for a recorded run, which never changes."""
+    return run.id, run.session, run.status
 
 
 def _content(site: Site) -> Mapping[str, Any]:
     night = site.nights[0] if site.nights else None
     runs = night.runs if night else ()
-    case_pages = {case: site.case_page(case) for case in sorted(site.cases)}
     return {
         "night": night,
         "status": overall(runs),
         "headline": headline(runs),
         "commits": sorted({commit_of(run) for run in runs}),
         "machines": sorted({machine_of(run) for run in runs}),
+        "since": since_last_night(site),
         "backends": _columns(runs),
         "rows": _matrix(site, runs),
         "failing": _troubles(site, runs, Status.FAIL),
         "errors": _troubles(site, runs, Status.ERROR),
-        "news": _news(site, runs),
         "power": shares(site.matrix) if site.matrix else None,
         "times": _times(site, runs),
-        "nights": [_past(older) for older in site.nights[1:NIGHTS]],
-        "case_pages": case_pages,
+        "nights": [_past(older) for older in site.nights[1:]],
+        "case_pages": {case: site.case_page(case) for case in site.cases()},
         "others": _others(site, {run.case for run in runs}),
-        "kept": sum(len(night.runs) for night in site.nights),
-        "sessions": len(site.nights),
-        "drawn": len(site.drawn),
+        "kept": sum(tally.runs for tally in site.tallies),
+        "rebases": len(site.rebases),
     }
 
 
@@ -132,7 +118,7 @@ def _cell(site: Site, run: Run) -> Cell:
     before = site.before(run)
     return Cell(
         run=run,
-        page=site.run_page(run),
+        page=site.run_page(run.id),
         reason=shorten(_reason(run), REASON),
         cause=shorten(first_sentence(run.diagnoses[0].cause), CAUSE) if run.diagnoses else "",
         new=run.status in (Status.FAIL, Status.ERROR) and before is not None and before.status is Status.PASS,
@@ -158,10 +144,11 @@ def _trouble(site: Site, run: Run) -> Trouble:
     whole = (run.reason.replace("_", " ") or str(run.status), run.message or str(run.facts.outcome))
     return Trouble(
         run=run,
-        page=site.run_page(run),
+        page=site.run_page(run.id),
         lines=tuple(lines or [whole]),
         diagnoses=run.diagnoses,
         since=streak[-1],
+        since_page=site.run_page(streak[-1].id),
         times=len(streak),
         quarantine=of(run),
     )
@@ -173,17 +160,6 @@ def _bad(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return sorted(bad, key=lambda verdict: WORST_FIRST.index(verdict.status))
 
 
-def _news(site: Site, runs: Iterable[Run]) -> str:
-    """What changed since each cell's run before, in a sentence; empty on a first night."""
-    pairs = [(run, before) for run in runs if run.status is not Status.SKIP and (before := site.before(run))]
-    if not pairs:
-        return ""
-    worse = sum(run.status is not Status.PASS and before.status is Status.PASS for run, before in pairs)
-    better = sum(run.status is Status.PASS and before.status is not Status.PASS for run, before in pairs)
-    parts = [f"{worse} newly unhealthy"] * (worse > 0) + [f"{better} healthy again"] * (better > 0)
-    return f"Since the run before: {', '.join(parts) or 'no change'}."
-
-
 def _times(site: Site, runs: Iterable[Run]) -> list[dict[str, Any]]:
     """The slowest runs of the night with the times that they recorded."""
     slowest = sorted(runs, key=lambda run: (-run.seconds, run.id))[:SLOWEST]
@@ -191,7 +167,7 @@ def _times(site: Site, runs: Iterable[Run]) -> list[dict[str, Any]]:
     return [
         {
             "run": run,
-            "page": site.run_page(run),
+            "page": site.run_page(run.id),
             **{name: METRICS[name].read(run) for name in names},
         }
         for run in slowest
@@ -208,7 +184,6 @@ def _past(night: Night) -> dict[str, Any]:
     }
 
 
-def _others(site: Site, tonight: set[str]) -> list[Run]:
+def _others(site: Site, tonight: set[str]) -> list[Tally]:
     """The newest run of each cell whose case was not asked this time."""
-    newest = [runs[0] for (case, _), runs in site.cells.items() if case not in tonight]
-    return sorted(newest, key=lambda run: (run.case, run.backend))
+    return [tally for tally in site.tallies if tally.case not in tonight]

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from harness.model import Facts, Measurement, Run, Status, Verdict
+from harness.model import Facts, Measurement, Status, Verdict
 from harness.units import show
 from reports import Document, Page, Site
 from reports._words import WORST_FIRST, commit_of, verdict_text
@@ -18,20 +18,14 @@ class RunPage(Page):
     """`runs/<id>.html`, for the runs of the newest sessions. Runs do not change, so each is drawn once."""
 
     def documents(self, site: Site) -> Iterable[Document]:
-        """One file for each run that has a page."""
-        for night in site.nights:
-            yield from (_document(site, run) for run in night.runs if run.id in site.drawn)
+        """One file for each run that is drawn. A recorded run never changes: its id stands for all of it."""
+        for run in sorted(site.drawn):
+            path = site.run_page(run)
+            yield Document(path=path, inputs=(run,), content=partial(_content, site, run))
 
 
-def _document(site: Site, run: Run) -> Document:
-    # The judgement can be made anew from the same facts; the facts of an id never change.
-    judged = (run.status, run.reason, run.message, run.verdicts, run.diagnoses)
-    return Document(path=site.run_page(run), inputs=(run.id, *judged), content=lambda: _content(site, run))
-
-
-def _content(site: Site, light: Run) -> Mapping[str, Any]:
-    whole = site.source.run(light.id)
-    run = replace(whole, status=light.status, verdicts=light.verdicts, diagnoses=light.diagnoses)
+def _content(site: Site, run_id: str) -> Mapping[str, Any]:
+    run = site.source.run(run_id)
     return {
         "run": run,
         "case_page": site.case_page(run.case),

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from harness.history import RunRow, losses
+from harness.history import RunRow, Tally, losses
+from harness.ledger import Entry
 from harness.model import (
     Anchors,
     Answer,
@@ -215,6 +216,14 @@ def a_night(night=0):
     return runs
 
 
+REBASES = (
+    Entry(
+        when="2025-06-03T12:00:00+00:00", commit="3fbd4bf0c1d2e3f4", case="cllm-minimal", backend="torch_eager",
+        revision=1, largest_change=0.002, because="The <em> initialization is the paper's.",
+    ),
+)  # fmt: skip
+
+
 class History:
     """Has the methods of the store that the report needs; counts how often a whole run is read."""
 
@@ -223,12 +232,39 @@ class History:
         self.known = list(sessions)
         self.reads = 0
 
-    def sessions(self):
-        names = dict.fromkeys(run.session for run in self.whole)
-        return self.known or [SimpleNamespace(id=name, finished=1.0, plan=None) for name in names]
+    def recent(self, limit):
+        firsts = {}
+        for run in self.light():
+            firsts[run.session] = min(firsts.get(run.session, run.started), run.started)
+        plan = [[run.case, run.backend, ""] for run in self.light()]
+        made = [
+            SimpleNamespace(id=name, started=first, finished=1.0, plan=plan) for name, first in firsts.items()
+        ]
+        return sorted(self.known or made, key=lambda one: one.started, reverse=True)[:limit]
 
-    def runs(self):
-        return [_light(run) for run in self.whole]
+    def light(self):
+        return sorted((_light(run) for run in self.whole), key=lambda run: (run.started, run.id))
+
+    def runs(self, *, session):
+        return [run for run in self.light() if run.session in session]
+
+    def tallies(self):
+        cells = {}
+        for run in self.light():
+            cells.setdefault((run.case, run.backend), []).append(run)
+        return [
+            Tally(
+                case=case, backend=backend, runs=len(runs), newest=runs[-1].id, started=runs[-1].started,
+                status=runs[-1].status,
+            )
+            for (case, backend), runs in sorted(cells.items())
+        ]  # fmt: skip
+
+    def newest(self, limit):
+        return [(run.case, run.id) for run in self.light()[::-1][:limit]]
+
+    def history(self, case):
+        return [run for run in self.light() if run.case == case]
 
     def matrix(self):
         return None

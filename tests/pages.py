@@ -8,7 +8,7 @@ import nights
 
 from harness.model import Status
 
-VOID = {"meta", "link", "path", "circle", "polyline", "image", "use", "br"}
+VOID = {"meta", "link", "path", "circle", "polyline", "image", "use", "br", "input", "rect"}
 
 
 class Parsed(HTMLParser):

@@ -109,7 +109,9 @@ TABLE = {
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
     "harness.diverge": "model units | numpy",
-    "harness.history": "checks discover environment model plain units | numpy",
+    "harness.comparable": "",
+    "harness.history": "checks comparable discover model plain units | numpy",
+    "harness.history_lines": "comparable history model",
     "harness.change_points": "model | numpy",
     "harness.commits": "environment model",
     "harness.exports": "commits history model | asv",
@@ -120,17 +122,18 @@ TABLE = {
     "harness.markdown": "model news quarantine",
     "harness.junit": "markdown model news quarantine",
     # What a training is held to.
-    "harness.baselines": "checks environment model spec",
+    "harness.baselines": "checks comparable model spec",
     # Other commits.
     "harness.repository": "environment model",
     "harness.worktrees": "environment model repository",
     "harness.elsewhere": "model processes store worktrees",
     "harness.effects": " | numpy",
-    "harness.decide": "changes diverge effects environment history model",
+    "harness.decide": "changes comparable diverge effects history model",
     "harness.compare": "cases decide elsewhere model repository worktrees",
     "harness.fixes": "elsewhere model worktrees",
     "harness.bisection": "elsewhere model repository worktrees",
-    "harness.rebase": "baselines calibrate environment judge model plain runner spec",
+    "harness.ledger": "model plain",
+    "harness.rebase": "baselines calibrate environment judge ledger model runner spec",
     # Breaking a training on purpose.
     "harness.faults": "backends model trainer optimizers problem spec training | numpy safetensors torch",
     "harness.matrix": "",
@@ -148,20 +151,21 @@ TABLE = {
     "harness.rows": "codec history model plain tables | sqlalchemy",
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
     "harness.case_files": "tables | sqlalchemy",
-    "harness.store": "case_files database history matrix model plain queries rows tables | sqlalchemy",
+    "harness.sessions": "matrix plain rows | sqlalchemy",
+    "harness.store": "case_files database history matrix model plain queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
-    "reports": "history matrix model quarantine units | jinja2 markupsafe numpy psutil",
+    "reports": "changes comparable history ledger matrix model news quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.
     "harness.pytest_plugin": "pytest_cases watching | pytest",
     "harness.pytest_cases": (
-        "cases cli documents environment model pipeline pytest_plugin runner store | pytest"
+        "cases cli documents environment model pipeline pytest_plugin runner sessions store | pytest"
     ),
     # The two that know everything.
     "harness.replay": "case_files diverge documents draft environment model pipeline runner spec | numpy",
     "harness.capsule": "backends.command baselines case_files codec model native plain programs repository spec",
-    "harness.pipeline": "baselines case_files discover environment judge model quarantine runner spec store",
+    "harness.pipeline": "baselines case_files discover environment judge model quarantine runner sessions spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",
     # For the tests of plugins, ours and others'.

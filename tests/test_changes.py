@@ -13,7 +13,8 @@ from harness.changes import EXACT, TOLD, Change, changes
 from harness.cli import main
 from harness.history import METRICS
 from harness.model import Measurement, Status
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 
 def night(number, *, step_time=0.036, loss=2.0, fingerprint=None, worker=None, **more):

@@ -10,7 +10,8 @@ from sqlalchemy import event, text
 from harness import database
 from harness.case_files import CaseFile
 from harness.model import BrokenError, HarnessError
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from harness.cli import main
 from harness.diverge import Stage, diverge
 from harness.model import Status
 from harness.runner import Runner, Task
+from harness.sessions import Session
 from harness.spec import Sgd, SgdOptimizer
-from harness.store import Session, open_store
+from harness.store import open_store
 from harness.testing import sample_case
 from harness.testing.healthy import healthy_facts, healthy_trace
 

@@ -9,7 +9,8 @@ from importlib.metadata import version
 import pytest
 
 from harness import environment
-from harness.environment import canary, checkout, environment_digest, fingerprint, kind, machine, same_kind
+from harness.comparable import environment_digest, kind, same_kind
+from harness.environment import canary, checkout, fingerprint, machine
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=trunk")
 

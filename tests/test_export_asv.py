@@ -22,7 +22,8 @@ from harness.exports._asv import MEASURES, machine_name
 from harness.exports.asv import export
 from harness.history import losses
 from harness.model import HarnessError, Measurement, Status, Verdict
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 asv_results = pytest.importorskip("asv.results", reason="comes with the extra 'tests'")
 DAYS = 12

@@ -7,15 +7,14 @@ from recorded import FINGERPRINT, PROBLEM, WORKER, make_facts, make_run, make_tr
 
 from harness.history import (
     METRICS,
-    HistoryLine,
     Point,
     RunRow,
     comparable_facts,
-    history_lines,
     losses,
     metric_named,
     series,
 )
+from harness.history_lines import HistoryLine, history_lines
 from harness.model import Facts, HarnessError, Measurement, Outcome, Status
 
 

@@ -18,8 +18,8 @@ from harness.markdown import LONGEST, MOST, escaped, markdown, sentence
 from harness.model import Status, Verdict
 from harness.news import News, counts, last_night, news
 from harness.quarantine import verdicts_on
+from harness.sessions import Session
 from harness.spec import Quarantine
-from harness.store import Session
 
 ISSUE = "https://github.com/x/y/issues/7"
 NASTY = "a|b `c` *d* <script>e</script> [f](http://g) @h #12 &lt; \\| \\ ~x~ _y_ $z$ | --- |"

@@ -21,7 +21,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    reports.render(nights.History(two_nights()), folder, drawn=9)
+    reports.render(nights.History(two_nights()), folder, rebases=nights.REBASES)
     return folder
 
 

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from harness.changes import changes
 from harness.checks._common import expected
-from harness.history import METRICS
+from harness.history import series
 from harness.model import Measurement, Status, Verdict
 from reports._trend import trend
-from reports.figures import _canvas, _heat, figures_of
+from reports.figures import _canvas, _heat, _plain, figures_of
+from reports.figures._numbers import thinned
 from reports.figures.loss import Bound, anchors_of, bounds_of, limits
 
 
@@ -203,12 +205,9 @@ def test_memory_bars_are_as_long_as_their_bytes():
 
 
 def bar_lengths(drawn):
-    """Widths of all closed rectangles in the accent colour, over the widest."""
-    widths = []
-    for element in svg_of(drawn).iter():
-        if "var(--accent)" in element.get("style", "") and element.tag.endswith("path"):
-            numbers = [float(number) for number in re.findall(r"-?[\d.]+", element.get("d"))]
-            widths.append(max(numbers[::2]) - min(numbers[::2]))
+    """Widths of all bars over the widest."""
+    bars = [element for element in svg_of(drawn).iter() if element.tag.endswith("rect")]
+    widths = [float(element.get("width")) for element in bars]
     return [width / max(widths) for width in widths]
 
 
@@ -246,34 +245,87 @@ def test_labels_are_moved_apart_in_their_order(places):
 @given(st.integers(1, 5000), st.integers(2, 100))
 @settings(deadline=None)
 def test_thinned_keeps_first_and_last(count, limit):
-    kept = _canvas.thinned(count, limit)
+    kept = thinned(count, limit)
     assert len(kept) == min(count, limit)
     assert (kept[0], kept[-1]) == (0, count - 1)
     assert sorted(set(kept)) == kept
 
 
-def timed(seconds, **changes):
+def timed(number, seconds, **changes):
     found = {"step_time": Measurement(name="step_time", value=seconds, unit="s")}
-    return nights.a_run(facts=nights.completed(None, measurements=found), **changes)
+    return nights.a_run(number, facts=nights.completed(None, measurements=found), **changes)
+
+
+def drawn_of(runs, verdict=None):
+    return trend(series(runs, "step_time"), changes(runs, ["step_time"]), "{}.html".format, verdict)
+
+
+def places(text):
+    return [tuple(map(float, pair.split())) for pair in re.findall(r"M([\d. ]+)h0", text)]
 
 
 def test_a_trend_puts_the_newest_run_at_the_right_and_the_highest_on_top():
-    drawn = trend(METRICS["step_time"], [timed(2.0), timed(1.0, status=Status.FAIL), timed(4.0)])
-    assert [dot.x for dot in drawn.dots] == [6.0, 140.0, 274.0]
-    assert [dot.y for dot in drawn.dots] == [6.0, 66.0, 46.0]
-    assert [dot.good for dot in drawn.dots] == [True, False, True]
-    assert (drawn.latest, drawn.low, drawn.high) == ("2 s", "1 s", "4 s")
+    drawn = drawn_of([timed(0, 2.0), timed(1, 1.0, status=Status.FAIL), timed(2, 4.0)])
+    assert places(drawn.dots) == [(6.0, 54.0), (140.0, 78.0), (274.0, 6.0)]
+    assert [(mark.x, mark.y) for mark in drawn.bad] == [(140.0, 78.0)]
+    assert drawn.bad[0].text == "fail, 1 s, 2025-06-03, 3fbd4bf0c1"
+    assert drawn.bad[0].page == "000x0001.html"
+    assert (drawn.newest.x, drawn.newest.page) == (274.0, "000x0002.html")
+    assert (drawn.latest, drawn.low, drawn.high) == ("4 s", "1 s", "4 s")
 
 
 def test_a_still_series_looks_still():
-    drawn = trend(METRICS["step_time"], [timed(1.001), timed(1.0)])
-    assert abs(drawn.dots[0].y - drawn.dots[1].y) < 1.0
+    (_, one), (_, other) = places(drawn_of([timed(0, 1.001), timed(1, 1.0)]).dots)
+    assert abs(one - other) < 1.0
 
 
-@pytest.mark.parametrize("runs", [[], [nights.timed_out()], [timed(float("nan"))]])
+def test_a_lasting_change_has_a_mark_where_it_begins():
+    noise = [0.0, 0.01, -0.01, 0.005, -0.005] * 6
+    runs = [timed(at, (1.0 if at < 15 else 1.5) + noise[at]) for at in range(30)]
+    (mark,) = drawn_of(runs).steps
+    assert mark.x == places(drawn_of(runs).dots)[15][0]
+    assert mark.text == "rose 50 %, 1 s to 1.5 s"
+    assert mark.page == "000x0015.html"
+
+
+def test_where_the_machine_changed_the_line_breaks():
+    elsewhere = {**nights.ENVIRONMENT, "cpu": "Xeon"}
+    runs = [timed(at, 1.0, **({"environment": elsewhere} if at > 2 else {})) for at in range(6)]
+    drawn = drawn_of(runs)
+    assert [mark.text for mark in drawn.breaks] == ["CPU model: EPYC and Xeon"]
+    assert drawn.breaks[0].x == places(drawn.dots)[3][0]
+    assert [len(line.split()) for line in drawn.lines] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("expected", "heights"), [("<= 1.1 s", 1), ("900 ms to 1.1 s", 2), ("<= 9 s", 0), ("a few", 0)]
+)
+def test_near_bounds_are_drawn(expected, heights):
+    verdict = Verdict(check="step_time", status=Status.PASS, expected=expected, unit="s")
+    assert len(drawn_of([timed(0, 1.0), timed(1, 1.0)], verdict).bounds) == heights
+
+
+@pytest.mark.parametrize("runs", [[], [nights.timed_out()], [timed(0, float("nan"))]])
 def test_no_trend_without_numbers(runs):
-    assert trend(METRICS["step_time"], runs) is None
+    assert drawn_of(runs) is None
 
 
 def test_one_run_and_values_of_zero_have_a_trend():
-    assert trend(METRICS["step_time"], [timed(0.0)]).dots[0].x == 274.0
+    assert drawn_of([timed(0, 0.0)]).newest.x == 274.0
+
+
+@given(st.floats(1e-9, 1e9), st.integers(2, 8))
+@settings(deadline=None)
+def test_ticks_are_round_few_and_inside(top, most):
+    ticks = _plain.round_ticks(top, most)
+    assert 2 <= len(ticks) <= most + 1
+    assert (ticks[0], ticks[-1] <= top * (1 + 1e-6)) == (0.0, True)
+
+
+@given(st.integers(0, 100000))
+@settings(deadline=None)
+def test_whole_ticks_are_whole_few_and_inside(last):
+    ticks = _plain.whole_ticks(last)
+    assert ticks[0] == 0
+    assert ticks[-1] <= last
+    assert 1 <= len(ticks) <= 8

@@ -17,6 +17,7 @@ from harness.model import BrokenError
 from reports import _files, _words
 from reports._files import Document
 from reports._site import Site
+from reports.case import SHOWN
 
 # Files
 
@@ -110,22 +111,42 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert caught.value.exit_code == 3
 
 
-def test_only_the_newest_sessions_have_run_pages(tmp_path):
+def stems(folder):
+    return {path.stem for path in folder.iterdir()}
+
+
+def test_the_newest_night_and_the_first_of_each_lasting_failure_are_drawn(tmp_path):
     runs = [run for night in range(3) for run in (nights.a_run(0, night=night), nights.stuck(1, night=night))]
-    reports.render(nights.History(runs), tmp_path, drawn=4)
-    assert {path.stem for path in (tmp_path / "runs").iterdir()} == {
-        "002x0000",
-        "002x0001",
-        "001x0000",
-        "001x0001",
-    }
-    assert "the newest 4 runs have a page of their own" in parsed(tmp_path / "index.html").text
-    reports.render(nights.History(runs), tmp_path, drawn=1)
-    assert {path.stem for path in (tmp_path / "runs").iterdir()} == {"002x0000", "002x0001"}
+    reports.render(nights.History(runs), tmp_path)
+    assert stems(tmp_path / "runs") == {"002x0000", "002x0001", "000x0001"}
+    assert 'href="runs/000x0001.html"' in (tmp_path / "index.html").read_text()
+
+
+def test_a_page_of_an_earlier_night_stays_and_is_still_linked(tmp_path):
+    first = [nights.a_run(0), nights.a_run(1, backend="native_c")]
+    reports.render(nights.History(first), tmp_path)
+    page = tmp_path / "runs" / "000x0000.html"
+    before = page.stat().st_mtime_ns
+    history = nights.History([*first, nights.a_run(0, night=1)])
+    reports.render(history, tmp_path)
+    assert stems(tmp_path / "runs") == {"000x0000", "000x0001", "001x0000"}
+    assert page.stat().st_mtime_ns == before
+    assert 'href="../runs/000x0000.html"' in (tmp_path / "cases" / "cllm-minimal.html").read_text()
+    assert history.reads == 1
+
+
+def test_only_what_changed_is_read(tmp_path):
+    history = nights.History(nights.a_night())
+    reports.render(history, tmp_path)
+    asked = []
+    history.whole.append(nights.a_run(0, night=1))
+    history.history = lambda case: asked.append(case) or nights.History.history(history, case)
+    reports.render(history, tmp_path)
+    assert asked == ["cllm-minimal"]
 
 
 def test_thousands_of_rows_need_no_trace(tmp_path):
-    light = nights.History([nights.a_run()]).runs()[0]
+    light = nights.History([nights.a_run()]).light()[0]
     rows = [
         replace(
             light,
@@ -136,17 +157,18 @@ def test_thousands_of_rows_need_no_trace(tmp_path):
         )
         for number in range(4000)
     ]
-    history = nights.History([nights.a_run()])
-    history.runs = lambda: rows
+    history = nights.History([])
+    history.light = lambda: rows
     history.run = lambda run_id: next(row for row in rows if row.id == run_id)
-    reports.render(history, tmp_path, drawn=0)
+    reports.render(history, tmp_path)
     assert len(list((tmp_path / "runs").iterdir())) == 20
-    assert "The newest 200 of 200 runs" not in parsed(tmp_path / "cases" / "case-3.html").text
-    assert "All 200 runs, newest first." in parsed(tmp_path / "cases" / "case-3.html").text
+    text = parsed(tmp_path / "cases" / "case-3.html").text
+    assert f"The newest {SHOWN} of 200 runs." in text
 
 
 def test_the_real_store_is_a_source(tmp_path):
-    from harness.store import Session, open_store
+    from harness.sessions import Session
+    from harness.store import open_store
 
     runs = [nights.a_run(), nights.stuck(1)]
     with open_store(tmp_path / "history.sqlite") as store:
@@ -163,7 +185,7 @@ def test_the_real_store_is_a_source(tmp_path):
 
 
 def test_every_page_has_its_template():
-    assert [page.name for page in reports.pages()] == ["case", "night", "run", "sabotage"]
+    assert [page.name for page in reports.pages()] == ["case", "night", "rebases", "run", "sabotage"]
     for page in reports.pages():
         assert _words.environment().get_template(f"{page.name}.html")
 
@@ -188,7 +210,7 @@ def test_importing_the_report_imports_no_matplotlib():
 
 def test_documents_draw_nothing_until_they_are_read():
     history = nights.History(nights.a_night())
-    found = [document for page in reports.pages() for document in page.documents(Site.read(history, 100))]
+    found = [document for page in reports.pages() for document in page.documents(Site.read(history))]
     assert all(isinstance(document, Document) for document in found)
     assert history.reads == 0
     assert len(found) == 1 + len(nights.a_night()) + len({run.case for run in nights.a_night()})

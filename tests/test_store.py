@@ -16,7 +16,8 @@ from harness.model import (
     Status,
     Verdict,
 )
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from harness.model import (
     Status,
     Verdict,
 )
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 words = st.text(max_size=8)
 keys = st.text(st.characters(codec="ascii", exclude_characters="\0"), min_size=1, max_size=8)

@@ -10,13 +10,15 @@ from sqlalchemy import event, text
 
 from harness import database
 from harness.model import BrokenError, HarnessError
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 CHILD = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from recorded import make_run
-from harness.store import Session, open_store
+from harness.sessions import Session
+from harness.store import open_store
 
 name = sys.argv[2]
 with open_store(sys.argv[1]) as store:

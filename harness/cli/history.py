@@ -10,7 +10,7 @@ from harness.cli._options import DEFAULT_STORE, JsonFile, Store, speaker, write_
 
 if TYPE_CHECKING:
     from harness.changes import Change
-    from harness.history import HistoryLine
+    from harness.history_lines import HistoryLine
     from harness.store import Store as RunStore
 
 
@@ -24,7 +24,7 @@ def history(
     """Show recorded runs with the figures that matter, and since when a figure is another."""
     from harness.changes import changes  # noqa: PLC0415 - heavy
     from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
-    from harness.history import history_lines  # noqa: PLC0415 - heavy
+    from harness.history_lines import history_lines  # noqa: PLC0415 - heavy
     from harness.plain import strict  # noqa: PLC0415 - heavy
     from harness.store import open_store  # noqa: PLC0415 - heavy
 

@@ -7,6 +7,9 @@ import typer
 
 from harness.cli._options import DEFAULT_SITE, DEFAULT_STORE, Store
 
+CASES = Path("cases")
+"""Where the ledgers of the baselines are looked for."""
+
 
 def report(
     store: Store = DEFAULT_STORE,
@@ -23,12 +26,13 @@ def render_site(store: str, folder: Path) -> Path:
     Raises:
         BrokenError: the folder cannot be written.
     """
+    from harness.ledger import LEDGER, entries  # noqa: PLC0415 - rarely
     from harness.model import BrokenError  # noqa: PLC0415 - heavy
     from harness.store import open_store  # noqa: PLC0415 - heavy
     from reports import render  # noqa: PLC0415 - heavy
 
     with open_store(store, create=False) as runs:
         try:
-            return render(runs, folder)
+            return render(runs, folder, rebases=entries(sorted(CASES.rglob(LEDGER))))
         except OSError as error:
             raise BrokenError(f"report {folder}: cannot be written: {error.strerror or error}") from error

@@ -1,6 +1,6 @@
 """Figures of one run, one file a figure. Each says how to read it and holds its numbers as text and table.
 
-Only `reports.figures._canvas` imports matplotlib, and only when something is drawn.
+Only `reports.figures._canvas` imports matplotlib, and only when a trace is drawn.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ from harness.model import Run
 
 ORDER = ("loss", "step_time", "memory", "gradients", "updates")
 """The files of this package in the order of the page."""
+TRACED = ("loss", "gradients", "updates")
+"""Those that show a trace; they are imported only where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,5 +38,6 @@ class Figure:
 
 def figures_of(run: Run) -> tuple[Figure, ...]:
     """All figures that the facts of a run allow."""
-    draws: list[Callable[[Run], Figure | None]] = [import_module(f"{__name__}.{name}").draw for name in ORDER]
+    names = [name for name in ORDER if run.facts.trace is not None or name not in TRACED]
+    draws: list[Callable[[Run], Figure | None]] = [import_module(f"{__name__}.{name}").draw for name in names]
     return tuple(figure for draw in draws if (figure := draw(run)) is not None)

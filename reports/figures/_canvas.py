@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import MaxNLocator
 
-from harness.model import Float64
+from reports.figures._plain import SIZE, STRETCH
 
 INK, MUTED, GRID, LINE, CARD, ACCENT, PASS, FAIL, ERROR = (f"#0102{number:02x}" for number in range(1, 10))
 VARIABLES = {
@@ -30,11 +30,6 @@ VARIABLES = {
 }
 """Colours that nobody would choose stand for the page's variables: so dark mode reaches the figures."""
 
-SIZE = 12.0
-WIDTH = 420
-"""Of a figure that stands beside others, in CSS pixels: on a telephone its text is still ten pixels high."""
-STRETCH = 1.15
-"""A figure grows at most so far beyond its own size."""
 
 STYLE: Any = {
     "svg.hashsalt": "reports",
@@ -136,15 +131,3 @@ def spread_out(places: Sequence[float], gap: float) -> list[float]:
             pools[-1] += last
     moved = [float(np.mean(pool)) for pool in pools for _ in pool]
     return [moved[rank] + gap * rank for rank in np.argsort(order)]
-
-
-def thinned(count: int, limit: int) -> list[int]:
-    """Indices of at most `limit` of `count` rows, evenly, the first and the last among them."""
-    if count <= limit:
-        return list(range(count))
-    return sorted({round(index * (count - 1) / (limit - 1)) for index in range(limit)})
-
-
-def finite(values: Float64) -> Float64:
-    """The finite ones."""
-    return values[np.isfinite(values)]

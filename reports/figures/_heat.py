@@ -12,6 +12,8 @@ from harness.units import show
 from reports._words import shorten_middle
 from reports.figures import Figure
 from reports.figures import _canvas as canvas
+from reports.figures._numbers import finite, thinned
+from reports.figures._plain import SIZE
 
 COLUMNS = 240
 """More steps than this share columns; a column shows the step that is furthest from what it should be."""
@@ -58,7 +60,7 @@ def figure_of(trace: Trace, values: Float64, heat: Heat) -> Figure:
     with canvas.sheet(width, height) as made:
         ax = canvas.axes(made, left, TOP, width - left - RIGHT, row * len(names))
         _cells(ax, seen, heat)
-        _names(ax, names, min(row - 2, canvas.SIZE - 1))
+        _names(ax, names, min(row - 2, SIZE - 1))
         _steps(ax, trace.steps, seen.shape[0], per_column)
         _bar(canvas.axes(made, left, 16, 220, 9), heat)
         svg = canvas.svg_of(made, heat.name, heat.numbers)
@@ -130,7 +132,7 @@ def _names(ax: Any, names: list[str], size: float) -> None:
 
 
 def _steps(ax: Any, steps: int, columns: int, per_column: int) -> None:
-    places = canvas.thinned(columns, min(9, columns))
+    places = thinned(columns, min(9, columns))
     ax.set_xticks(places, [str(min(place * per_column, steps - 1)) for place in places])
     ax.tick_params(length=0)
     ax.set_xlabel("step")
@@ -149,11 +151,11 @@ def _bar(ax: Any, heat: Heat) -> None:
         spine.set_visible(False)
     ax.plot([1.16], [0.5], marker="s", color=tuple(part / 255 for part in ZERO), markersize=11, clip_on=False)
     ax.plot([1.16], [0.5], marker="o", color=canvas.MUTED, fillstyle="none", markersize=5.5, clip_on=False)
-    ax.text(1.21, 0.5, "zero", va="center", fontsize=canvas.SIZE - 1, color=canvas.MUTED)
+    ax.text(1.21, 0.5, "zero", va="center", fontsize=SIZE - 1, color=canvas.MUTED)
     bad = tuple(part / 255 for part in BAD)
     ax.plot([1.42], [0.5], marker="s", color=bad, markersize=11, clip_on=False)
     ax.plot([1.42], [0.5], marker="x", color="#ffffff", markersize=5.5, clip_on=False)
-    ax.text(1.47, 0.5, "not finite", va="center", fontsize=canvas.SIZE - 1, color=canvas.MUTED)
+    ax.text(1.47, 0.5, "not finite", va="center", fontsize=SIZE - 1, color=canvas.MUTED)
     ax.set_xlim(0, 1)
 
 
@@ -164,7 +166,7 @@ def _sharing(per_column: int) -> str:
 
 
 def _row(name: str, values: Float64) -> tuple[str, ...]:
-    known = canvas.finite(values)
+    known = finite(values)
     ends = (show(values[0], ""), show(values[-1], ""))
     span = (show(known.min(), ""), show(known.max(), "")) if len(known) else ("", "")
     return (name, *ends, *span, _places(values == 0), _places(~np.isfinite(values)))

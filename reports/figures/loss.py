@@ -11,6 +11,8 @@ from harness.model import Float64, Run, Status, Trace, Verdict
 from harness.units import show
 from reports.figures import Figure
 from reports.figures import _canvas as canvas
+from reports.figures._numbers import finite, thinned
+from reports.figures._plain import SIZE, WIDTH
 
 HEIGHT, LEFT, TOP, EDGE = 340, 48, 20, 14
 LOSS_HEIGHT, RATE_HEIGHT, RATE_TOP = 210, 40, 258
@@ -38,17 +40,13 @@ def draw(run: Run) -> Figure | None:
     if trace is None or trace.steps == 0:
         return None
     anchors, bounds = anchors_of(run), bounds_of(run.verdicts, trace.steps)
-    width = (
-        canvas.WIDTH
-        - LEFT
-        - max((18 + 6.4 * len(_label(*anchor)) for anchor in anchors.items()), default=EDGE)
-    )
-    with canvas.sheet(canvas.WIDTH, HEIGHT) as made:
+    width = WIDTH - LEFT - max((18 + 6.4 * len(_label(*anchor)) for anchor in anchors.items()), default=EDGE)
+    with canvas.sheet(WIDTH, HEIGHT) as made:
         _loss(canvas.axes(made, LEFT, TOP, width, LOSS_HEIGHT), trace, anchors, bounds)
         _rate(canvas.axes(made, LEFT, RATE_TOP, width, RATE_HEIGHT), trace)
         numbers = _numbers(trace, anchors)
         svg = canvas.svg_of(made, "loss", numbers)
-    shown = canvas.thinned(trace.steps, ROWS)
+    shown = thinned(trace.steps, ROWS)
     return Figure(
         name="loss",
         title="Loss and learning rate",
@@ -98,7 +96,7 @@ def _loss(ax: Any, trace: Trace, anchors: dict[str, float], bounds: Sequence[Bou
     low, high = limits(trace.loss, anchors, bounds)
     canvas.whole_ticks(ax, trace.steps - 1)
     canvas.value_ticks(ax, low, high, lambda value: f"{value:.5g}")
-    ax.set_title("loss", loc="left", fontsize=canvas.SIZE - 1, color=canvas.MUTED, pad=4)
+    ax.set_title("loss", loc="left", fontsize=SIZE - 1, color=canvas.MUTED, pad=4)
     ax.tick_params(labelbottom=False)
     _anchor_lines(ax, {label: value for label, value in anchors.items() if low <= value <= high})
     for bound in bounds:
@@ -110,7 +108,7 @@ def _loss(ax: Any, trace: Trace, anchors: dict[str, float], bounds: Sequence[Bou
 
 def limits(loss: Float64, anchors: dict[str, float], bounds: Sequence[Bound]) -> tuple[float, float]:
     """The vertical range: all finite losses, and what else lies near enough not to flatten them."""
-    seen = [float(value) for value in canvas.finite(loss)]
+    seen = [float(value) for value in finite(loss)]
     near = list(anchors.values()) + [
         value for bound in bounds for value in (bound.low, bound.high) if value is not None
     ]
@@ -138,7 +136,7 @@ def _anchor_lines(ax: Any, anchors: dict[str, float]) -> None:
             _label(label, value),
             transform=ax.transAxes,
             va="center",
-            fontsize=canvas.SIZE - 1,
+            fontsize=SIZE - 1,
         )
 
 
@@ -174,7 +172,7 @@ def _nonfinite(ax: Any, loss: Float64) -> None:
     if not len(bad):
         return
     ax.axvspan(bad[0] - 0.5, len(loss) - 0.5, color=canvas.FAIL, alpha=0.1, linewidth=0)
-    shown = [bad[index] for index in canvas.thinned(len(bad), 80)]
+    shown = [bad[index] for index in thinned(len(bad), 80)]
     across = ax.get_xaxis_transform()
     ax.plot(
         shown,
@@ -192,19 +190,19 @@ def _nonfinite(ax: Any, loss: Float64) -> None:
 
 def _rate(ax: Any, trace: Trace) -> None:
     rate = trace.learning_rate
-    known = canvas.finite(rate)
+    known = finite(rate)
     top = float(known.max()) if len(known) and known.max() > 0 else 1.0
     canvas.whole_ticks(ax, trace.steps - 1)
     ax.set_ylim(0, 1.15 * top)
     ax.set_yticks([0, top], ["0", f"{top:.3g}"])
     ax.tick_params(length=0)
-    ax.set_title("learning rate", loc="left", fontsize=canvas.SIZE - 1, color=canvas.MUTED, pad=4)
+    ax.set_title("learning rate", loc="left", fontsize=SIZE - 1, color=canvas.MUTED, pad=4)
     ax.plot(rate, color=canvas.MUTED, linewidth=1.5, marker="o" if trace.steps == 1 else "", markersize=3.5)
     ax.set_xlabel("step")
 
 
 def _numbers(trace: Trace, anchors: dict[str, float]) -> str:
-    known = canvas.finite(trace.loss)
+    known = finite(trace.loss)
     words = [
         f"Loss {show(trace.loss[0], '')} at step 0, {show(trace.loss[-1], '')} at step {trace.steps - 1}"
     ]

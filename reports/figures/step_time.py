@@ -1,16 +1,18 @@
 """The seconds of each timed step, in their order."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
+from markupsafe import Markup
 
 from harness.model import Float64, Run
 from harness.units import show
 from reports.figures import Figure
-from reports.figures import _canvas as canvas
+from reports.figures import _plain as plain
+from reports.figures._numbers import finite, thinned
 
 HEIGHT, LEFT, TOP, RIGHT = 180, 60, 8, 74
-PLOT_HEIGHT = 128
+PLOT_HEIGHT, ROOM, SMALL = 128, 8, 11
 DOTS, ROWS = 400, 60
 
 
@@ -18,7 +20,7 @@ def draw(run: Run) -> Figure | None:
     """The figure, or None when no step was timed."""
     measured = run.facts.measurements.get("step_time")
     seconds = np.asarray(measured.samples if measured else (), dtype=float)
-    seconds = canvas.finite(seconds)
+    seconds = finite(seconds)
     if not len(seconds):
         return None
     low, middle, high = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
@@ -26,37 +28,43 @@ def draw(run: Run) -> Figure | None:
         f"{len(seconds)} timed steps: median {show(middle, 's')}, "
         f"middle half {show(low, 's')} to {show(high, 's')}, slowest {show(float(seconds.max()), 's')}."
     )
-    with canvas.sheet(canvas.WIDTH, HEIGHT) as made:
-        _dots(canvas.axes(made, LEFT, TOP, canvas.WIDTH - LEFT - RIGHT, PLOT_HEIGHT), seconds, middle)
-        svg = canvas.svg_of(made, "step_time", numbers)
-    shown = canvas.thinned(len(seconds), ROWS)
+    shown = thinned(len(seconds), ROWS)
     return Figure(
         name="step_time",
         title="Step times",
         how="One dot a timed step, in order; nobody observes these steps. The line is the median. A band is "
         "good; stairs, a slope or a second band say that something else took part.",
         numbers=numbers,
-        svg=svg,
+        svg=plain.drawing(plain.WIDTH, HEIGHT, numbers, _parts(seconds, middle)),
         columns=("timed step", "time"),
         rows=tuple((str(index), show(float(seconds[index]), "s")) for index in shown),
         note="" if len(shown) == len(seconds) else f"{len(shown)} of {len(seconds)} steps, evenly chosen.",
     )
 
 
-def _dots(ax: Any, seconds: Float64, middle: float) -> None:
-    shown = canvas.thinned(len(seconds), DOTS)
-    canvas.whole_ticks(ax, len(seconds) - 1)
-    canvas.value_ticks(ax, 0.0, 1.08 * float(seconds.max()) or 1.0, lambda value: show(value, "s"), bins=4)
-    ax.axhline(middle, color=canvas.MUTED, linewidth=1.2)
-    text = f"median\n{show(middle, 's')}"
-    ax.text(1.03, middle, text, transform=ax.get_yaxis_transform(), va="center", fontsize=canvas.SIZE - 1)
-    ax.plot(
-        shown,
-        seconds[shown],
-        linestyle="",
-        marker="o",
-        markersize=4.4,
-        color=canvas.ACCENT,
-        markeredgewidth=0,
+def _parts(seconds: Float64, middle: float) -> Iterator[Markup]:
+    top = 1.08 * float(seconds.max()) or 1.0
+    last, right, floor = max(len(seconds) - 1, 1), plain.WIDTH - RIGHT, TOP + PLOT_HEIGHT
+    inner = right - LEFT - 2 * ROOM
+
+    def place(index: float, value: float) -> tuple[float, float]:
+        return LEFT + ROOM + inner * index / last, floor - PLOT_HEIGHT * value / top
+
+    for tick in plain.round_ticks(top, 4):
+        _, y = place(0, tick)
+        yield plain.path(f"M{LEFT} {y:.1f}H{right}", "--grid", 1)
+        yield plain.text(LEFT - 6, y, show(tick, "s"), anchor="end", colour="--muted", size=SMALL)
+    for tick in plain.whole_ticks(len(seconds) - 1):
+        yield plain.text(
+            place(tick, 0)[0], floor + 12, str(tick), anchor="middle", colour="--muted", size=SMALL
+        )
+    yield plain.path(f"M{LEFT} {TOP}V{floor}H{right}", "--line", 1)
+    shown = thinned(len(seconds), DOTS)
+    yield plain.path(
+        plain.dotted([place(at, float(seconds[at])) for at in shown]), "--accent", 4.4, dots=True
     )
-    ax.set_xlabel("timed step")
+    _, y = place(0, middle)
+    yield plain.path(f"M{LEFT} {y:.1f}H{right}", "--muted", 1.2)
+    yield plain.text(right + 6, y - 7, "median", size=SMALL)
+    yield plain.text(right + 6, y + 7, show(middle, "s"), size=SMALL)
+    yield plain.text((LEFT + right) / 2, floor + 32, "timed step", anchor="middle", colour="--muted")

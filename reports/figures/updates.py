@@ -5,8 +5,8 @@ import numpy as np
 from harness.model import Float64, Run
 from harness.units import show
 from reports.figures import Figure
-from reports.figures import _canvas as canvas
 from reports.figures import _heat as heat
+from reports.figures._numbers import finite
 
 
 def draw(run: Run) -> Figure | None:
@@ -33,7 +33,7 @@ def draw(run: Run) -> Figure | None:
 
 
 def _numbers(names: tuple[str, ...], ratio: Float64) -> str:
-    known = canvas.finite(ratio)
+    known = finite(ratio)
     words = [f"Update ratios of {len(names)} tensors over {len(ratio)} steps"]
     words.append(
         f"{show(known.min(), '')} to {show(known.max(), '')}, median {show(float(np.median(known)), '')}"
