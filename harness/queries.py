@@ -17,6 +17,7 @@ CHUNK = 500
 """Keys in one statement: databases limit how many values a statement may carry."""
 
 Value = TypeVar("Value")
+STATUSES, OUTCOMES = {str(one): one for one in Status}, {str(one): one for one in Outcome}
 
 LIGHT = (
     *(RUN.c[name] for name in SAME),
@@ -62,12 +63,11 @@ def light_rows(
     """
     measured = _measured(connection, names, case)
     of_case = [] if case is None else [RUN.c.case == case]
-    ordered = select(*LIGHT).where(*of_case).order_by(RUN.c.started, RUN.c.id)
-    names_of = [column.name for column in LIGHT]
-    rows: list[Row] = [dict(zip(names_of, row, strict=True)) for row in connection.execute(ordered)]
-    environments |= _environments(connection, rows, environments)
+    rows = connection.execute(select(*LIGHT).where(*of_case).order_by(RUN.c.started, RUN.c.id)).all()
+    wanted = {key for row in rows for key in (row.environment, row.worker_environment)}
+    environments |= _environments(connection, wanted.difference(environments))
     problems = _problems(connection, of_case)
-    return [_light(row, measured.get(row["id"], {}), environments, problems) for row in rows]
+    return [_light(row, measured.get(row[0], {}), environments, problems) for row in rows]
 
 
 def tallies(connection: Connection) -> list[Tally]:
@@ -98,7 +98,7 @@ def _measured(
     if case is not None:
         wanted = wanted.where(MEASUREMENT.c.run.in_(select(RUN.c.id).where(RUN.c.case == case)))
     found: defaultdict[str, dict[str, Measurement]] = defaultdict(dict)
-    for run, name, value, unit in connection.execute(wanted):
+    for run, name, value, unit in connection.execute(wanted).all():
         found[run][name] = Measurement(name=name, value=value, unit=unit)
     return found
 
@@ -111,26 +111,28 @@ def _problems(connection: Connection, of_case: Sequence[ColumnElement[bool]]) ->
 
 
 def _light(
-    found: Mapping[str, Any],
+    row: Sequence[Any],
     measurements: Mapping[str, Measurement],
     environments: Mapping[str, Mapping[str, Any]],
     problems: Mapping[str, ProblemFacts],
 ) -> RunRow:
+    """A row of `LIGHT` as a run. By place: tens of thousands of them are read at once."""
+    *same, status, outcome, parameters, problem, where, worker, first, final, drop = row
     facts = Facts(
-        outcome=Outcome(found["outcome"]),
-        parameters=found["parameters"],
-        problem=problems.get(found["problem_digest"]),
+        outcome=OUTCOMES[outcome],
+        parameters=parameters,
+        problem=problems.get(problem),
         measurements=measurements,
-        environment=environments[found["worker_environment"]],
+        environment=environments[worker],
     )
     return RunRow(
-        **{name: found[name] for name in SAME},
-        status=Status(found["status"]),
-        environment=environments[found["environment"]],
+        **dict(zip(SAME, same, strict=True)),
+        status=STATUSES[status],
+        environment=environments[where],
         facts=facts,
-        first_loss=found["first_loss"],
-        final_loss=found["final_loss"],
-        loss_drop=found["loss_drop"],
+        first_loss=first,
+        final_loss=final,
+        loss_drop=drop,
     )
 
 
@@ -144,7 +146,8 @@ def values_of(connection: Connection, rows: Sequence[Mapping[str, Any]], *, samp
     )
     verdicts = by_run(select(VERDICT).order_by(VERDICT.c.position), VERDICT.c.run, verdict_of)
     diagnoses = by_run(select(DIAGNOSIS).order_by(DIAGNOSIS.c.rank), DIAGNOSIS.c.run, diagnosis_of)
-    environments = _environments(connection, rows)
+    keys = {row[name] for row in rows for name in ("environment", "worker_environment")}
+    environments = _environments(connection, keys)
     return [
         run_values(row, environments, measurements[run], verdicts[run], diagnoses[run])
         for row, run in zip(rows, ids, strict=True)
@@ -164,9 +167,6 @@ def _by_run(
     return groups
 
 
-def _environments(
-    connection: Connection, rows: Sequence[Mapping[str, Any]], known: Collection[str] = ()
-) -> dict[str, Mapping[str, Any]]:
-    keys = {row[name] for row in rows for name in ("environment", "worker_environment")}.difference(known)
+def _environments(connection: Connection, keys: Collection[str]) -> dict[str, Mapping[str, Any]]:
     found = chunked(connection, select(ENVIRONMENT), ENVIRONMENT.c.digest, sorted(keys))
     return {row["digest"]: row["json"] for row in found}
