@@ -15,7 +15,7 @@ from PIL import Image
 from harness.changes import changes
 from harness.checks._common import expected
 from harness.history import series
-from harness.model import Measurement, Status, Verdict
+from harness.model import Answer, Measurement, Status, Verdict
 from reports._trend import trend
 from reports.figures import _canvas, _heat, _plain, figures_of
 from reports.figures._numbers import thinned
@@ -329,3 +329,39 @@ def test_whole_ticks_are_whole_few_and_inside(last):
     assert ticks[0] == 0
     assert ticks[-1] <= last
     assert 1 <= len(ticks) <= 8
+
+
+def held(losses, expected="-0.02 % to 0.02 %"):
+    answer = Answer(facts={"losses": list(losses)})
+    verdict = Verdict(check="matches_baseline", status=Status.PASS, expected=expected, unit="%")
+    return nights.a_run(
+        facts=nights.completed(nights.trace(), answers={"recorded": answer}), verdicts=(verdict,)
+    )
+
+
+def colours(drawn):
+    """How many dots are drawn in each colour."""
+    marks = [one for one in svg_of(drawn).iter() if "stroke-linecap" in (one.get("style") or "")]
+    return {one.get("stroke"): len(re.findall("h0", one.get("d"))) for one in marks if one.get("d")}
+
+
+def test_losses_stand_beside_their_baseline_in_its_band():
+    losses = nights.trace().loss
+    drawn = figure(held(losses * np.array([1.0001] * 8 + [0.99] * 4)), "baseline")
+    assert drawn.numbers == (
+        "12 losses beside the recorded ones; the farthest 1.01 % at step 8; on average 0.33 %;"
+        " allowed 0.02 % either way."
+    )
+    assert colours(drawn) == {"var(--accent)": 8, "var(--fail)": 4}
+    assert drawn.rows[0][0] == "0"
+    (band,) = [one for one in svg_of(drawn).iter() if one.tag.endswith("rect")]
+    assert float(band.get("height")) < 10
+
+
+def test_the_same_losses_and_lost_ones_are_told():
+    losses = nights.trace().loss
+    assert "all the same" in figure(held(losses, expected=""), "baseline").numbers
+    worse = losses.copy()
+    worse[3] = np.nan
+    assert "not finite: 1" in figure(held(worse), "baseline").numbers
+    assert [one.name for one in figures_of(nights.a_run())].count("baseline") == 0

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from harness.model import Run
 
-ORDER = ("loss", "step_time", "memory", "gradients", "updates")
+ORDER = ("loss", "baseline", "step_time", "memory", "gradients", "updates")
 """The files of this package in the order of the page."""
 TRACED = ("loss", "gradients", "updates")
 """Those that show a trace; they are imported only where there is one."""

@@ -11,8 +11,7 @@ from reports.figures import Figure
 from reports.figures import _plain as plain
 from reports.figures._numbers import finite, thinned
 
-HEIGHT, LEFT, TOP, RIGHT = 180, 60, 8, 74
-PLOT_HEIGHT, ROOM, SMALL = 128, 8, 11
+HEIGHT = 180
 DOTS, ROWS = 400, 60
 
 
@@ -43,28 +42,8 @@ def draw(run: Run) -> Figure | None:
 
 
 def _parts(seconds: Float64, middle: float) -> Iterator[Markup]:
-    top = 1.08 * float(seconds.max()) or 1.0
-    last, right, floor = max(len(seconds) - 1, 1), plain.WIDTH - RIGHT, TOP + PLOT_HEIGHT
-    inner = right - LEFT - 2 * ROOM
-
-    def place(index: float, value: float) -> tuple[float, float]:
-        return LEFT + ROOM + inner * index / last, floor - PLOT_HEIGHT * value / top
-
-    for tick in plain.round_ticks(top, 4):
-        _, y = place(0, tick)
-        yield plain.path(f"M{LEFT} {y:.1f}H{right}", "--grid", 1)
-        yield plain.text(LEFT - 6, y, show(tick, "s"), anchor="end", colour="--muted", size=SMALL)
-    for tick in plain.whole_ticks(len(seconds) - 1):
-        yield plain.text(
-            place(tick, 0)[0], floor + 12, str(tick), anchor="middle", colour="--muted", size=SMALL
-        )
-    yield plain.path(f"M{LEFT} {TOP}V{floor}H{right}", "--line", 1)
-    shown = thinned(len(seconds), DOTS)
-    yield plain.path(
-        plain.dotted([place(at, float(seconds[at])) for at in shown]), "--accent", 4.4, dots=True
-    )
-    _, y = place(0, middle)
-    yield plain.path(f"M{LEFT} {y:.1f}H{right}", "--muted", 1.2)
-    yield plain.text(right + 6, y - 7, "median", size=SMALL)
-    yield plain.text(right + 6, y + 7, show(middle, "s"), size=SMALL)
-    yield plain.text((LEFT + right) / 2, floor + 32, "timed step", anchor="middle", colour="--muted")
+    plot = plain.Plot(steps=len(seconds), low=0.0, high=1.08 * float(seconds.max()) or 1.0)
+    ticks = [(tick, show(tick, "s")) for tick in plain.round_ticks(plot.high, 4)]
+    yield from plot.frame(ticks, "timed step")
+    yield plot.dots([(at, float(seconds[at])) for at in thinned(len(seconds), DOTS)], "--accent")
+    yield from plot.across(middle, "--muted", ["median", show(middle, "s")])
