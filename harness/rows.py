@@ -39,12 +39,30 @@ VERDICT_FIELDS = tuple(field.name for field in fields(Verdict))
 DIAGNOSIS_FIELDS = tuple(field.name for field in fields(Diagnosis))
 
 
-def rows_of(run: Run) -> dict[Table, list[Row]]:
+class Digests:
+    """The digests of environments. The runs of a night share theirs, so each is digested once."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[str, Mapping[str, Any]]] = {}
+
+    def of(self, environment: Mapping[str, Any]) -> str:
+        """The digest of an environment, which is kept: its identity stays its own."""
+        if id(environment) not in self.known:
+            self.known[id(environment)] = (digest(environment), environment)
+        return self.known[id(environment)][0]
+
+    @property
+    def environments(self) -> dict[str, Mapping[str, Any]]:
+        """All that were digested, by digest."""
+        return dict(self.known.values())
+
+
+def rows_of(run: Run, digests: Digests) -> dict[Table, list[Row]]:
     """All rows of a run but its environments, by table, in an order that foreign keys accept."""
     facts = run.facts
     measurements = enumerate(facts.measurements.items())
     return {
-        RUN: [_run_row(run)],
+        RUN: [_run_row(run, digests)],
         MEASUREMENT: [_measurement_row(run.id, position, *named) for position, named in measurements],
         VERDICT: [_verdict_row(run.id, position, verdict) for position, verdict in enumerate(run.verdicts)],
         DIAGNOSIS: [_diagnosis_row(run.id, rank, diagnosis) for rank, diagnosis in enumerate(run.diagnoses)],
@@ -52,19 +70,19 @@ def rows_of(run: Run) -> dict[Table, list[Row]]:
     }
 
 
-def _run_row(run: Run) -> Row:
+def _run_row(run: Run, digests: Digests) -> Row:
     commit, dirty = run.environment.get("commit"), run.environment.get("dirty")
     return {
         **{name: getattr(run, name) for name in SAME},
-        **_facts_row(run.facts),
+        **_facts_row(run.facts, digests),
         "status": run.status.value,
         "commit": commit if isinstance(commit, str) else None,
         "dirty": dirty if isinstance(dirty, bool) else None,
-        "environment": digest(run.environment),
+        "environment": digests.of(run.environment),
     }
 
 
-def _facts_row(facts: Facts) -> Row:
+def _facts_row(facts: Facts, digests: Digests) -> Row:
     loss, problem = losses(facts.trace), facts.problem
     return {
         "outcome": facts.outcome.value,
@@ -72,7 +90,7 @@ def _facts_row(facts: Facts) -> Row:
         "facts_message": facts.message,
         "detail": facts.detail,
         "parameters": _whole(facts.parameters),
-        "worker_environment": digest(facts.environment),
+        "worker_environment": digests.of(facts.environment),
         "first_loss": loss and loss.first,
         "final_loss": loss and loss.final,
         "loss_drop": loss and loss.drop,

@@ -20,9 +20,8 @@ from harness.database import guarded, open_engine, prepare, reading, shown, writ
 from harness.history import METRICS, RunRow, Tally
 from harness.matrix import Matrix
 from harness.model import HarnessError, Run, Trace
-from harness.plain import digest
 from harness.queries import chunked, light_rows, tallies, trace_of, values_of
-from harness.rows import Row, rows_of
+from harness.rows import Digests, Row, rows_of
 from harness.sessions import Session, matrix_of, session_of
 from harness.tables import ENVIRONMENT, MATRIX, RUN, SESSION
 
@@ -131,17 +130,15 @@ class Store:
             HarnessError: as `add`.
         """
         runs = tuple(runs)
+        digests = Digests()
         rows: dict[Table, list[Row]] = defaultdict(list)
         for run in runs:
-            for table, more in rows_of(run).items():
+            for table, more in rows_of(run, digests).items():
                 rows[table] += more
-        environments = {
-            digest(found): found for run in runs for found in (run.environment, run.facts.environment)
-        }
         with guarded(self._engine):
             try:
                 with writing(self._engine) as connection:
-                    _add_environments(connection, environments)
+                    _add_environments(connection, digests.environments)
                     for table, more in rows.items():
                         if more:
                             connection.execute(insert(table), more)
