@@ -105,6 +105,7 @@ TABLE = {
     "harness.doctor": "diagnoses judge model units | numpy",
     # Judgement: pure, of recorded numbers only.
     "harness.checks": "kinds model spec units | annotated_types numpy",
+    "harness.checks.convergence": "checks effects model units | numpy",
     "harness.checks.healthy": "diagnoses discover judge model",
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
