@@ -163,5 +163,5 @@ def test_what_is_recorded_are_the_steps_of_each_seed():
         ValueError, match="seed 1 is never there: 2 to 2 in 100 steps, expected to come down to 1"
     ):
         CHECK.recorded(facts([40, inf]))
-    with pytest.raises(ValueError, match="seed 0 is there from the start: .* choose another loss for `to`"):
+    with pytest.raises(ValueError, match=r"seed 0 is there from the start: .* choose another loss for `to`"):
         CHECK.recorded(facts([4]))

@@ -8,7 +8,7 @@ from harness.probes._story import opened
 
 
 class Convergence(Probe):
-    """Trains from as many seeds as a check of the case asks for; from the case's own it has trained already."""
+    """Trains from as many seeds as a check of the case asks for; from the case's own it has trained."""
 
     def ask(self, context: Context) -> Mapping[str, Any]:
         """losses: of every step, by seed, the case's own first."""
