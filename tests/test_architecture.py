@@ -129,6 +129,9 @@ TABLE = {
     "harness.effects": " | numpy",
     "harness.decide": "changes diverge effects environment history model",
     "harness.compare": "cases decide elsewhere model repository worktrees",
+    "harness.compare_recorded": (
+        "compare database decide environment history model queries repository tables | sqlalchemy"
+    ),
     "harness.fixes": "elsewhere model worktrees",
     "harness.bisection": "elsewhere model repository worktrees",
     "harness.rebase": "baselines calibrate environment judge model plain runner spec",
