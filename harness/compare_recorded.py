@@ -19,7 +19,7 @@ from harness.tables import RUN
 
 FEWEST_DIGITS = 7
 """Of a hash that only the store knows."""
-GONE = "not in the repository any more"
+GONE = "(not in this repository: rebased away, or the clone is shallow)"
 
 Pair = tuple[list[RunRow], list[RunRow]]
 

@@ -113,7 +113,8 @@ TABLE = {
     "harness.history": "checks discover environment model plain units | numpy",
     "harness.change_points": "model | numpy",
     "harness.commits": "environment model",
-    "harness.exports": "commits history model | asv",
+    "harness.clocks": "model",
+    "harness.exports": "clocks commits history model | asv",
     "harness.changes": "change_points history model units | numpy",
     # What is told of a night.
     "harness.quarantine": "model spec",

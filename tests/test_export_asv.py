@@ -145,6 +145,14 @@ class TestFiles:
         assert done.machines == ("EPYC-2-cores-01234567", "EPYC-2-cores-ffffffff")
         assert len(files(done.folder)) == 3 + 2 + 1
 
+    def test_machines_of_one_name_are_told(self, tmp_path, repository):
+        runs = [a_run(repository[1][0], at, environment={"boot": boot}) for at, boot in enumerate("aba")]
+        [note] = exported(tmp_path, repository, runs).notes
+        assert note.startswith(
+            "EPYC-2-cores-01234567 is several machines of one name, whose starts alternate; give"
+        )
+        assert exported(tmp_path, repository, runs[:2]).notes == ()
+
     def test_a_second_export_replaces_the_first_and_nothing_else(self, tmp_path, repository):
         first = exported(tmp_path, repository, [a_run(commit) for commit in repository[1]])
         second = exported(tmp_path, repository, [a_run(repository[1][0])])
