@@ -7,10 +7,11 @@ alone writes them. What a run is compared with becomes part of its facts: it can
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from harness.checks.convergence import Convergence
 from harness.checks.matches_baseline import METRICS, RECORDED
 from harness.comparable import MACHINE_PARTS
 from harness.model import Answer, BrokenError, Facts, HarnessError, Outcome
@@ -18,7 +19,8 @@ from harness.spec import Case
 
 SCHEMA = 1
 FOLDER = "baselines"
-CHECK = "matches_baseline"
+CHECKS = ("matches_baseline", "convergence")
+"""Those that compare with what was recorded."""
 PASSING = (
     "commit", "commit_date", "branch", "dirty", "boot", "canary", "host", "kernel", "memory",
     "cgroup_memory", "cgroup_cpus",
@@ -40,6 +42,7 @@ class Baseline:
 
     environment: of the run, without `PASSING`. digest: of all parameters at the end. metrics: by name.
     weight_norms: of each tensor, of the weights that the last step starts from. losses: of every step.
+    convergence: of the check of that name, where the case has it: a loss, and the steps to it by seed.
     """
 
     case: str
@@ -53,6 +56,7 @@ class Baseline:
     metrics: Mapping[str, float]
     weight_norms: Mapping[str, float]
     losses: tuple[float, ...]
+    convergence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def path_of(case: Case, backend: str) -> Path:
@@ -79,7 +83,16 @@ def baseline_of(case: Case, backend: str, facts: Facts, environment: Mapping[str
         metrics={name: facts.measurements[name].value for name in METRICS if name in facts.measurements},
         weight_norms=norms,
         losses=tuple(trace.loss.tolist()),
+        convergence=_convergence(case, backend, facts),
     )
+
+
+def _convergence(case: Case, backend: str, facts: Facts) -> dict[str, Any]:
+    check = case.expectations(backend).get("convergence")
+    try:
+        return check.recorded(facts) if isinstance(check, Convergence) else {}
+    except ValueError as error:
+        raise HarnessError(f"{case.name} [{backend}]: convergence: {error}") from error
 
 
 def write(path: Path, baseline: Baseline) -> None:
@@ -120,13 +133,22 @@ def read(path: Path) -> Baseline | None:
 def _checked(found: Any) -> Baseline:
     if found["schema"] != SCHEMA:
         raise ValueError(f"schema {found['schema']}, expected {SCHEMA}")
-    values = {field.name: found[field.name] for field in fields(Baseline)}
+    # What came later is absent where nothing asks for it.
+    values = {one.name: found[one.name] for one in fields(Baseline) if one.name != "convergence"}
+    values["convergence"] = _checked_convergence(found.get("convergence") or {})
     values["losses"] = tuple(map(_number, values["losses"]))
     for name in ("metrics", "weight_norms"):
         values[name] = {key: _number(value) for key, value in values[name].items()}
     if not isinstance(values["environment"], dict):
         raise TypeError("environment: expected a mapping")
     return Baseline(**values)
+
+
+def _checked_convergence(found: Any) -> dict[str, Any]:
+    if not found:
+        return {}
+    steps = {str(seed): _number(steps) for seed, steps in found["steps"].items()}
+    return {"to": _number(found["to"]), "steps": steps}
 
 
 def _number(value: Any) -> float:
@@ -143,7 +165,7 @@ def with_recorded(
     environment: the fingerprint of its machine. exactly: whether the bits count, where they can; not where
     the code was broken on purpose.
     """
-    if CHECK not in case.expectations(backend) or facts.outcome is not Outcome.COMPLETED:
+    if not set(CHECKS) & set(case.expectations(backend)) or facts.outcome is not Outcome.COMPLETED:
         return facts
     found = recorded(facts, case, backend, environment)
     if not exactly:
@@ -152,7 +174,7 @@ def with_recorded(
 
 
 def recorded(facts: Facts, case: Case, backend: str, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What the check `matches_baseline` reads: the recorded numbers, or why there are none."""
+    """What the checks of `CHECKS` read: the recorded numbers, or why there are none."""
     path = path_of(case, backend)
     how = f"harness rebase {case.name} --backend {backend} --because ..."
     try:
@@ -177,6 +199,7 @@ def recorded(facts: Facts, case: Case, backend: str, environment: Mapping[str, A
         "metrics": dict(baseline.metrics),
         "weight_norms": dict(baseline.weight_norms),
         "digest": baseline.digest,
+        "convergence": dict(baseline.convergence),
     }
 
 
@@ -207,7 +230,18 @@ def largest_change(old: Baseline, new: Baseline) -> float:
         if before.keys() != after.keys():
             return math.inf
         pairs += [(before[name], after[name]) for name in before]
+    pairs += _steps_of_both(old, new)
     return max((_relative(before, after) for before, after in pairs), default=0.0)
+
+
+def _steps_of_both(old: Baseline, new: Baseline) -> list[tuple[float, float]]:
+    """By seed; none where another loss was to be reached, or it is the first time that one is."""
+    before, after = old.convergence, new.convergence
+    if not before or not after or before["to"] != after["to"]:
+        return []
+    return [
+        (before["steps"][seed], steps) for seed, steps in after["steps"].items() if seed in before["steps"]
+    ]
 
 
 def _relative(before: float, after: float) -> float:

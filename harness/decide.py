@@ -24,6 +24,8 @@ ERROR = 0.05
 """How often the intervals of one metric may miss, over all looks together."""
 FEWEST = 2
 """Rounds without which nothing counts as repeated."""
+FEW = 4
+"""Runs of either side without which `ERROR` allows no interval, in one look."""
 BAD = (Status.FAIL, Status.ERROR)
 
 
@@ -40,11 +42,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """threshold: the smallest effect of interest, a share. most: rounds. metrics: only these, where named."""
+    """threshold: the smallest effect of interest, a share. most: rounds. metrics: only these, where named.
+
+    recorded: what is there is all there will be. It is looked at once; the number of runs may differ, and one
+    run is enough where a training is known to repeat.
+    """
 
     threshold: float = 0.05
     most: int = 14
     metrics: tuple[str, ...] = ()
+    recorded: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -77,13 +84,15 @@ class Finding:
 class Comparison:
     """One case on one backend at two commits.
 
-    status: what the case says, of which `outcome` is the kind; failed: in so many rounds of either side.
+    status: what the case says, of which `outcome` is the kind; failed: in so many runs of either side, of
+    which there are `runs`; a finding that is skipped rests on too few of them, and does not count.
     worst: a run that shows why, of the side that is worse. unlike: why numbers may well differ.
     """
 
     case: str
     backend: str
     rounds: int
+    runs: tuple[int, int]
     status: tuple[Status, Status]
     failed: tuple[int, int]
     outcome: Kind
@@ -94,7 +103,7 @@ class Comparison:
     @property
     def kind(self) -> Kind:
         """The worst of all: a regression tells more than what is not clear."""
-        kinds = {self.outcome, *(finding.kind for finding in self.findings)}
+        kinds = {self.outcome, *(each.kind for each in self.findings if each.kind is not Kind.SKIPPED)}
         return next(kind for kind in Kind if kind in kinds)
 
     @property
@@ -104,30 +113,39 @@ class Comparison:
 
 
 def decide(before: Sequence[Run], after: Sequence[Run], limits: Limits) -> Comparison:
-    """What so many runs of one case on one backend say; as many of either side, in the order of time."""
+    """What so many runs of one case on one backend say; unless recorded, as many of either side.
+
+    In the order of time.
+    """
     failed = tuple(sum(run.status in BAD for run in side) for side in (before, after))
-    rounds = len(before)
+    runs = len(before), len(after)
+    rounds = min(runs)
     skipped = any(run.status is Status.SKIP for run in (before[0], after[0]))
     unlike = _unlike(before[0], after[0])
     return Comparison(
         case=before[0].case,
         backend=before[0].backend,
         rounds=FEWEST if skipped else rounds,
+        runs=runs,
         status=(_status(before), _status(after)),
         failed=(failed[0], failed[1]),
-        outcome=Kind.SKIPPED if skipped else _outcome(failed[0], failed[1], rounds),
+        outcome=Kind.SKIPPED if skipped else _outcome((failed[0], failed[1]), runs, limits),
         worst=_worst(before, after),
         findings=() if skipped else tuple(_findings(before, after, limits, unlike)),
         unlike=unlike,
     )
 
 
-def _outcome(before: int, after: int, rounds: int) -> Kind:
-    """By majority; half of the rounds is none."""
-    if rounds < FEWEST or 2 * before == rounds or 2 * after == rounds:
+def _outcome(failed: tuple[int, int], runs: tuple[int, int], limits: Limits) -> Kind:
+    """By majority; half of the runs is none."""
+    if _too_few(runs, limits) or any(2 * bad == of for bad, of in zip(failed, runs, strict=True)):
         return Kind.INCONCLUSIVE
-    was, is_ = 2 * before > rounds, 2 * after > rounds
+    was, is_ = (2 * bad > of for bad, of in zip(failed, runs, strict=True))
     return Kind.SAME if was == is_ else Kind.REGRESSION if is_ else Kind.IMPROVEMENT
+
+
+def _too_few(runs: tuple[int, int], limits: Limits) -> bool:
+    return not limits.recorded and min(runs) < FEWEST
 
 
 def _status(side: Sequence[Run]) -> Status:
@@ -165,8 +183,10 @@ def _findings(before: Sequence[Run], after: Sequence[Run], limits: Limits, unlik
             yield Finding(metric=name, unit=metric.unit, kind=Kind.CHANGE, note="not recorded in every run")
             continue
         exact = name in EXACT and _repeats(old) and _repeats(new)
+        if limits.recorded and exact:
+            exact = old[0] == new[0] or (_known_to_repeat(before) and _known_to_repeat(after))
         found = _exact(metric, old[0], new[0]) if exact else _noisy(metric, old, new, limits)
-        if len(before) < FEWEST:
+        if _too_few((len(before), len(after)), limits):
             found = replace(found, kind=Kind.INCONCLUSIVE)
         elif unlike and found.kind in (Kind.REGRESSION, Kind.IMPROVEMENT):
             found = replace(found, kind=Kind.CHANGE)
@@ -176,6 +196,12 @@ def _findings(before: Sequence[Run], after: Sequence[Run], limits: Limits, unlik
 
 def _repeats(values: Sequence[float]) -> bool:
     return len({float(value).hex() for value in values}) == 1
+
+
+def _known_to_repeat(side: Sequence[Run]) -> bool:
+    """Several runs told the same; or the one that there is trained twice, and ended in the same bits."""
+    told = side[0].facts.answers.get("repeat")
+    return len(side) >= FEWEST or (told is not None and told.facts.get("weights_equal") is True)
 
 
 def _exact(metric: Metric, before: float, after: float) -> Finding:
@@ -200,12 +226,16 @@ def _exact(metric: Metric, before: float, after: float) -> Finding:
 
 
 def _noisy(metric: Metric, before: Sequence[float], after: Sequence[float], limits: Limits) -> Finding:
-    looks = limits.looks
+    looks = (len(before),) if limits.recorded else limits.looks
     found = effect(before, after, ERROR / max(1, len(looks)))
     kind = Kind.INCONCLUSIVE
     if len(before) in looks:
         kind = _told(metric, found, limits.threshold)
-    return Finding(metric=metric.name, unit=metric.unit, kind=kind, **asdict(found))
+    few = limits.recorded and found.high - found.low == math.inf and math.isfinite(found.share)
+    note = f"{len(before)} and {len(after)} runs are too few to tell" if few else ""
+    return Finding(
+        metric=metric.name, unit=metric.unit, kind=Kind.SKIPPED if few else kind, note=note, **asdict(found)
+    )
 
 
 def _told(metric: Metric, found: Effect, threshold: float) -> Kind:

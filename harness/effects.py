@@ -1,7 +1,8 @@
 """How far two groups of repeats lie apart: the shift of Hodges and Lehmann, with an exact interval.
 
-The interval inverts the test of Mann and Whitney (Hollander, Wolfe and Chicken, Nonparametric Statistical
-Methods, section 4.3): it supposes no distribution, and a single outlier cannot move it far.
+The interval inverts the test of Mann and Whitney, or for pairs that of Wilcoxon (Hollander, Wolfe and
+Chicken, Nonparametric Statistical Methods, sections 4.3 and 3.3): it supposes no distribution, and a single
+outlier cannot move it far.
 """
 
 import math
@@ -39,6 +40,24 @@ def effect(before: Sequence[float], after: Sequence[float], error: float) -> Eff
     return Effect(before=middle[0], after=middle[1], share=share, low=low, high=high)
 
 
+def paired(before: Sequence[float], after: Sequence[float], error: float) -> Effect:
+    """The factor, less 1, between positive numbers that belong together two by two. error: as in `effect`.
+
+    An infinite number after is one that lies above all others. The interval is infinite while there are too
+    few pairs, and where a number is none.
+    """
+    old, new = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    middle = float(np.median(old)), float(np.median(new))
+    if not (np.isfinite(old).all() and (old > 0).all() and (new > 0).all()):
+        return Effect(before=middle[0], after=middle[1], share=math.nan, low=-math.inf, high=math.inf)
+    apart = np.log(new / old)
+    means = np.sort(((apart[:, None] + apart[None, :]) / 2)[np.triu_indices(len(apart))])
+    depth = _paired_depth(len(apart), error)
+    low, high = (means[depth - 1], means[-depth]) if depth else (-math.inf, math.inf)
+    share, low, high = (float(np.expm1(each)) for each in (np.median(means), low, high))
+    return Effect(before=middle[0], after=middle[1], share=share, low=low if depth else -math.inf, high=high)
+
+
 def _over(shift: float, level: float) -> float:
     if level:
         return shift / level
@@ -48,7 +67,20 @@ def _over(shift: float, level: float) -> float:
 @cache
 def _depth(first: int, second: int, error: float) -> int:
     """How many of the sorted differences lie outside the interval on either side, and one; 0: too few."""
-    counts = _arrangements(first, second)
+    return _outside(_arrangements(first, second), error)
+
+
+@cache
+def _paired_depth(pairs: int, error: float) -> int:
+    """The same of the sorted means of two differences."""
+    counts = [1] + [0] * (pairs * (pairs + 1) // 2)  # in how many ways ranks add up to each sum
+    for rank in range(1, pairs + 1):
+        for total in range(len(counts) - 1, rank - 1, -1):
+            counts[total] += counts[total - rank]
+    return _outside(counts, error)
+
+
+def _outside(counts: Sequence[int], error: float) -> int:
     allowed = error / 2 * sum(counts)
     depth, below = 0, 0
     while (below := below + counts[depth]) <= allowed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.baselines import (
-    CHECK,
+    CHECKS,
     FOLDER,
     Baseline,
     UnreadableError,
@@ -49,7 +49,7 @@ def rebase(
 ) -> tuple[Rebased, ...]:
     """Run a case twice on each backend and record what both gave, or nothing at all.
 
-    backends: those to record; where none is named, those on which the case expects `matches_baseline`.
+    backends: those to record; where none is named, those on which a check of the case compares with one.
     on_end: on_end(number, of) hears of each run that ended.
 
     Raises:
@@ -88,9 +88,11 @@ def _refuse_uncommitted(case: Case) -> None:
 
 
 def _chosen(case: Case, backends: Sequence[str]) -> list[str]:
-    wanted = backends or [name for name in case.backends if CHECK in case.expectations(name)]
+    wanted = backends or [name for name in case.backends if set(CHECKS) & set(case.expectations(name))]
     if not wanted:
-        raise HarnessError(f"{case.name}: expects no `{CHECK}` on any backend; add it, or name a --backend")
+        raise HarnessError(
+            f"{case.name}: expects no `{CHECKS[0]}` on any backend; add it, or name a --backend"
+        )
     chosen, absent = backends_here(case, wanted)
     gone = [f"{name}: {why}" for name, why in absent.items() if name in wanted]
     if gone and (backends or not chosen):
@@ -111,7 +113,7 @@ def _run(case: Case, backends: Sequence[str], on_end: Callable[[int, int], None]
 
 def _refuse_sick(finished: Finished) -> None:
     case, backend = finished.task.case, finished.task.backend
-    checks = {name: check for name, check in case.expectations(backend).items() if name != CHECK}
+    checks = {name: check for name, check in case.expectations(backend).items() if name not in CHECKS}
     judgement = judge(checks, finished.facts)
     if judgement.status is not Status.PASS:
         said = " ".join(judgement.message.split())
@@ -151,7 +153,16 @@ def _record(case: Case, backend: str, new: Baseline, because: str) -> Rebased:
 
 def _same(old: Baseline, new: Baseline) -> bool:
     """Whether nothing that is compared differs: what commit it is of does not matter."""
-    parts = ("revision", "problem_digest", "environment", "digest", "metrics", "weight_norms", "losses")
+    parts = (
+        "revision",
+        "problem_digest",
+        "environment",
+        "digest",
+        "metrics",
+        "weight_norms",
+        "losses",
+        "convergence",
+    )
     return all(getattr(old, part) == getattr(new, part) for part in parts)
 
 

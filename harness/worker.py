@@ -6,8 +6,8 @@ is recorded step by step. That they end in the same bits is what the `repeat` pr
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def run(job: Job, progress: Progress) -> Facts:
             reference=backend.reference,
             scratch=job.scratch,
             cache=job.cache,
+            others=_others(job),
         )
         answers = _ask(context, _probes_of(job))
     finally:
@@ -155,6 +156,15 @@ def _injected(fault: str, problem: Problem, build: Build) -> tuple[Problem, Buil
         return trainer
 
     return spoiler.spoil_problem(problem), build_broken
+
+
+def _others(job: Job) -> Iterator[Problem]:
+    """The case from the seeds after its own, as many as its checks ask for, each broken like the first."""
+    config = job.case.config
+    wanted = max((check.trainings for check in job.case.expectations(job.backend).values()), default=1)
+    for seed in range(config.seed + 1, config.seed + wanted):
+        problem = build_problem(replace(job.case, config=replace(config, seed=seed)))
+        yield get("faults", job.fault)().spoil_problem(problem) if job.fault else problem
 
 
 def _probes_of(job: Job) -> list[str]:

@@ -105,6 +105,7 @@ TABLE = {
     "harness.doctor": "diagnoses judge model units | numpy",
     # Judgement: pure, of recorded numbers only.
     "harness.checks": "kinds model spec units | annotated_types numpy",
+    "harness.checks.convergence": "checks effects model units | numpy",
     "harness.checks.healthy": "diagnoses discover judge model",
     "harness.diagnoses": "checks model units | numpy",
     "harness.judge": "checks diagnoses model | numpy",
@@ -114,7 +115,8 @@ TABLE = {
     "harness.history_lines": "comparable history model",
     "harness.change_points": "model | numpy",
     "harness.commits": "environment model",
-    "harness.exports": "commits history model | asv",
+    "harness.clocks": "model",
+    "harness.exports": "clocks commits history model | asv",
     "harness.changes": "change_points history model units | numpy",
     # What is told of a night.
     "harness.quarantine": "model spec",
@@ -130,6 +132,10 @@ TABLE = {
     "harness.effects": " | numpy",
     "harness.decide": "changes comparable diverge effects history model",
     "harness.compare": "cases decide elsewhere model repository worktrees",
+    "harness.pairs": "comparable decide history model",
+    "harness.compare_recorded": (
+        "compare database decide history model pairs queries repository tables | sqlalchemy"
+    ),
     "harness.fixes": "elsewhere model worktrees",
     "harness.bisection": "elsewhere model repository worktrees",
     "harness.ledger": "model plain",

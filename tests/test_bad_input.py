@@ -295,6 +295,46 @@ def test_files_that_may_not_grow(kibibytes):
     assert recorded("h.sqlite") == [("tiny", "pass")]
 
 
+# Clocks, and histories that are short.
+
+
+@pytest.fixture
+def said(capsys):
+    """A command line: its exit code and the lines of its output."""
+
+    def said(*arguments):
+        capsys.readouterr()
+        return main([*arguments]), capsys.readouterr().out.splitlines()
+
+    return said
+
+
+def test_a_clock_that_went_backwards_is_told_and_loses_nothing(said):
+    write()
+    said("run")
+    with closing(sqlite3.connect(STORE)) as connection, connection:
+        connection.execute("UPDATE session SET started = 4e10")
+        connection.execute("UPDATE run SET started = 4e10")
+    code, lines = said("run")
+    assert code == 0
+    assert lines[-1].startswith("note: a night is recorded of 3237-")
+    assert lines[-1].endswith(", after now: a clock was wrong; that one counts as the newest")
+    code, lines = said("history")
+    assert (code, len(lines)) == (0, 3)
+    assert lines[-1].startswith("note: 1 run (first ")
+    assert recorded() == [("tiny", "pass"), ("tiny", "pass")]
+
+
+def test_a_history_of_one_run_and_of_none(said):
+    write()
+    open_store("empty.sqlite").close()
+    assert said("history", "--store", "empty.sqlite") == (0, ["no runs in empty.sqlite"])
+    assert said("report", "--store", "empty.sqlite", "--out", "site")[0] == 0
+    assert said("history", "--store", "none.sqlite") == (2, [])
+    said("run")
+    assert (len(said("history")[1]), said("report")[0]) == (1, 0)
+
+
 # Stores of others.
 
 

@@ -19,10 +19,12 @@ from harness.baselines import (
     write,
 )
 from harness.cases import load_cases
+from harness.checks.convergence import Convergence
 from harness.checks.matches_baseline import MatchesBaseline
 from harness.model import Facts, HarnessError, Measurement, Outcome, Status
 from harness.problem import build_problem
 from harness.testing import healthy_facts, healthy_trace
+from harness.testing.healthy import REACHED
 from harness.testing.sample import sample_case
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +96,11 @@ def test_no_file_is_no_baseline(case):
         (lambda found: json.dumps({**found, "losses": ["nan"]}), "expected a number, got 'nan'"),
         (lambda found: json.dumps({**found, "metrics": {"a": None}}), "expected a number, got None"),
         (lambda found: json.dumps({**found, "environment": []}), "environment: expected a mapping"),
+        (lambda found: json.dumps({**found, "convergence": {"to": 1}}), "'steps'"),
+        (
+            lambda found: json.dumps({**found, "convergence": {"to": 1, "steps": {"0": None}}}),
+            "expected a number, got None",
+        ),
         (lambda found: json.dumps({name: found[name] for name in found if name != "digest"}), "'digest'"),
     ],
 )
@@ -119,6 +126,40 @@ def test_a_folder_in_its_place_cannot_be_read(case):
 def test_nothing_is_recorded_of_a_run_without_steps(case, lacking):
     with pytest.raises(HarnessError, match="no step was recorded; there is nothing to record"):
         baseline_of(case, "torch_eager", replace(healthy_facts(), **lacking), HERE)
+
+
+def test_steps_from_several_seeds_are_written_where_the_case_asks(case, held):
+    assert read(path_of(held, "torch_eager")).convergence == {}
+    asks = replace(case, expect={"convergence": Convergence(to=REACHED, within=0.1)})
+    baseline = baseline_of(asks, "torch_eager", healthy_facts(), HERE)
+    write(path_of(asks, "torch_eager"), baseline)
+    found = read(path_of(asks, "torch_eager"))
+    assert found == baseline
+    assert (found.convergence["to"], list(found.convergence["steps"])) == (REACHED, list("01234567"))
+    known = with_recorded(healthy_facts(), asks, "torch_eager", HERE)
+    [verdict] = asks.expect["convergence"].judge(known)
+    assert (verdict.status, verdict.observed) == (Status.PASS, 0.0)
+    unreached = replace(asks, expect={"convergence": Convergence(to=0.1, within=0.1)})
+    with pytest.raises(HarnessError, match=r"^sample \[torch_eager\]: convergence: seed 0 is never there"):
+        baseline_of(unreached, "torch_eager", healthy_facts(), HERE)
+
+
+def test_a_file_of_before_there_was_convergence_is_read(held):
+    path = path_of(held, "torch_eager")
+    found = json.loads(path.read_text())
+    del found["convergence"]
+    path.write_text(json.dumps(found))
+    assert read(path).convergence == {}
+
+
+def test_the_largest_change_knows_steps_to_the_same_loss(held):
+    known = read(path_of(held, "torch_eager"))
+    one, other, elsewhere = (
+        replace(known, convergence={"to": to, "steps": {"0": steps}})
+        for to, steps in ((1.0, 40.0), (1.0, 50.0), (0.9, 80.0))
+    )
+    assert largest_change(one, other) == 0.25
+    assert largest_change(one, elsewhere) == largest_change(known, one) == 0.0
 
 
 # How it reaches a run.
@@ -220,6 +261,14 @@ SHIPPED = [
 ]
 
 
+HELD = [
+    (case, backend)
+    for case in load_cases([ROOT / "cases"]).cases
+    for backend in case.backends
+    if {"matches_baseline", "convergence"} & case.expectations(backend).keys()
+]
+
+
 @pytest.mark.parametrize(("case", "backend"), SHIPPED, ids=lambda part: getattr(part, "name", part))
 def test_shipped_baselines_belong_to_their_cases(case, backend):
     found = read(path_of(case, backend))
@@ -232,7 +281,7 @@ def test_shipped_baselines_belong_to_their_cases(case, backend):
 
 def test_every_baseline_is_in_the_ledger_and_none_is_left_over():
     files = {path.stem for path in (ROOT / "cases").rglob("baselines/*.json")}
-    assert files == {f"{case.name}.{backend}" for case, backend in SHIPPED}
+    assert files == {f"{case.name}.{backend}" for case, backend in HELD}
     ledgers = [path.read_text().splitlines() for path in (ROOT / "cases").rglob("LEDGER.jsonl")]
     lines = [json.loads(line) for ledger in ledgers for line in ledger]
     assert {f"{line['case']}.{line['backend']}" for line in lines} >= files

@@ -11,6 +11,7 @@ from recorded import FINGERPRINT, PROBLEM, WORKER, make_facts, make_run, make_tr
 
 from harness.changes import EXACT, TOLD, Change, changes
 from harness.cli import main
+from harness.clocks import namesakes
 from harness.history import METRICS
 from harness.model import Measurement, Status
 from harness.sessions import Session
@@ -285,3 +286,27 @@ def test_history_of_one_run_tells_no_change(told):
 
 def test_clocks_that_went_backwards_make_no_change(told):
     assert told([replace(night(number), started=1000.0 - number) for number in range(1, 30)]) == []
+
+
+def test_a_clock_that_was_wrong_is_told(told, capsys):
+    late = replace(night(2), id="late", started=4e10)
+    early = night(3, fingerprint={"commit_date": "2026-03-02T03:10:00+01:00"})
+    told([night(1), replace(early, id="early", started=1e9), late])
+    main(["history"])
+    [note] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert note == (
+        "note: 2 runs (first early of 2001-09-09 01:46) dated after now or before the commit: a clock was wrong;"
+        " the order is that of the dates"
+    )
+
+
+def test_two_machines_of_one_name_are_told(told, capsys):
+    def starts(boots):
+        return [night(at, fingerprint={"host": "0123456789", "boot": boots[at]}) for at in range(len(boots))]
+
+    told(starts("aabbab"))
+    main(["history"])
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")] == [
+        "note: host 01234567 is the name of several machines, whose starts alternate: give each a host name of its own"
+    ]
+    assert namesakes(starts("aabbcc")) == namesakes(starts(["a", None, "a", "b"])) == ()

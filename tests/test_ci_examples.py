@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,24 @@ def test_every_line_is_words_of_a_shell_and_names_files_that_exist():
             assert shlex.split(line)
             for path in re.findall(r"-c (\S+)", line):
                 assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize(("name", "schema"), [(GITHUB, "github-workflows"), (GITLAB, "gitlab-ci")])
+def test_the_schema_of_each_service_takes_its_example(tmp_path, name, schema):
+    pytest.importorskip("check_jsonschema", reason="comes with the extra 'tests'")
+
+    def left_with(text):
+        (tmp_path / "example.yml").write_text(text)
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+        return subprocess.run(
+            [*command, str(tmp_path / "example.yml")], capture_output=True, text=True, check=False
+        )
+
+    good = left_with(EXAMPLES[name])
+    assert good.returncode == 0, good.stdout
+    wrong = EXAMPLES[name].replace("when: always", "when: perhaps").replace("runs-on:", "runs-at:")
+    assert wrong != EXAMPLES[name]
+    assert left_with(wrong).returncode == 1
 
 
 def test_github():

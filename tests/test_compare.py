@@ -105,6 +105,32 @@ def test_a_case_that_only_one_commit_has_is_told(call):
     ]
 
 
+def test_a_commit_that_cannot_be_built_is_told_and_left_out(call):
+    Path("Makefile").write_text("all:\n\t@ls absent\n")
+    commit("it does not build")
+    Path("Makefile").write_text("all:\n\ttrue\n")
+    commit("it builds")
+    code, out, _ = call("compare", "HEAD~1", "HEAD", "line", "--build", "make", *QUICK)
+    broken = git("rev-parse", "--short=9", "HEAD~1")
+    assert (code, out[-1]) == (2, "1 not compared")
+    assert out[2].startswith(f"not compared  line: {broken}: `make` left with exit code 2: ")
+
+
+def test_a_shallow_clone_says_how_to_get_the_rest(call, tmp_path, monkeypatch):
+    commit("second")
+    git("clone", "-q", "--depth", "1", Path.cwd().as_uri(), str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    for arguments in (
+        ("compare", "HEAD~1", "HEAD"),
+        ("bisect", "line", "--good", "HEAD~1", "--bad", "HEAD"),
+        ("validate", "line", "--before", "HEAD~1", "--after", "HEAD"),
+    ):
+        code, _, [line] = call(*arguments)
+        assert code == 2
+        assert line.startswith(".: unknown revision 'HEAD~1'; ")
+        assert line.endswith("this clone is shallow: `git fetch --unshallow` gets the rest")
+
+
 # What is refused before anything runs.
 
 

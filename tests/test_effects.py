@@ -6,7 +6,7 @@ from math import comb, inf, isnan, nan
 import numpy as np
 import pytest
 
-from harness.effects import _arrangements, _depth, effect
+from harness.effects import _arrangements, _depth, _paired_depth, effect, paired
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 1), (2, 3), (4, 4), (5, 3)])
@@ -55,4 +55,42 @@ def test_the_interval_misses_as_seldom_as_it_says(noise):
         draw = chance.standard_normal if noise == "normal" else lambda size: chance.standard_t(2, size)
         found = effect(100 + draw(8), 103 + draw(8), 0.05)
         missed += not found.low <= 3 / found.before <= found.high
+    assert 0.02 < missed / trials < 0.06
+
+
+@pytest.mark.parametrize(
+    ("pairs", "depth"),
+    # Critical values of Wilcoxon's signed rank test from the printed tables (two-sided, 5 %), and one.
+    [(5, 0), (6, 1), (7, 3), (8, 4), (9, 6), (10, 9), (12, 14), (20, 53)],
+)
+def test_the_depth_of_pairs_is_that_of_the_tables(pairs, depth):
+    assert _paired_depth(pairs, 0.05) == depth
+
+
+def test_the_factor_between_pairs():
+    before = [10, 20, 30, 40, 50, 60]
+    found = paired(before, [1.5 * each for each in before], 0.05)
+    assert (found.before, found.after) == (35, 52.5)
+    assert (found.share, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert paired(before, before, 0.05).share == 0
+
+
+def test_pairs_that_are_too_few_or_no_numbers_say_nothing():
+    found = paired([1.0] * 5, [2.0] * 5, 0.05)
+    assert (found.share, found.low, found.high) == (pytest.approx(1.0), -inf, inf)
+    for odd in (nan, 0.0):
+        found = paired([1.0] * 6, [odd, *[1.0] * 5], 0.05)
+        assert (isnan(found.share), found.low, found.high) == (True, -inf, inf)
+    assert paired([1.0] * 6, [inf] * 6, 0.05).low == inf
+    assert paired([1.0] * 8, [inf, *[1.0] * 7], 0.05).low == 0
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy"])
+def test_the_interval_of_pairs_misses_as_seldom_as_it_says(noise):
+    chance, missed, trials = np.random.default_rng(0), 0, 2000
+    for _ in range(trials):
+        odd = chance.standard_normal(8) if noise == "normal" else chance.standard_t(2, 8)
+        before = np.exp(chance.standard_normal(8))
+        found = paired(before, 1.2 * before * np.exp(0.1 * odd), 0.05)
+        missed += not found.low <= 0.2 <= found.high
     assert 0.02 < missed / trials < 0.06

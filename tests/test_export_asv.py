@@ -146,6 +146,14 @@ class TestFiles:
         assert done.machines == ("EPYC-2-cores-01234567", "EPYC-2-cores-ffffffff")
         assert len(files(done.folder)) == 3 + 2 + 1
 
+    def test_machines_of_one_name_are_told(self, tmp_path, repository):
+        runs = [a_run(repository[1][0], at, environment={"boot": boot}) for at, boot in enumerate("aba")]
+        [note] = exported(tmp_path, repository, runs).notes
+        assert note.startswith(
+            "EPYC-2-cores-01234567 is several machines of one name, whose starts alternate; give"
+        )
+        assert exported(tmp_path, repository, runs[:2]).notes == ()
+
     def test_a_second_export_replaces_the_first_and_nothing_else(self, tmp_path, repository):
         first = exported(tmp_path, repository, [a_run(commit) for commit in repository[1]])
         second = exported(tmp_path, repository, [a_run(repository[1][0])])
@@ -331,6 +339,34 @@ class TestBrowser:
         thread.join()
         server.server_close()
 
+    def test_what_the_pages_draw_from_is_there_without_a_network(self, browser, address):
+        """Their own scripts need others from the network; what these would read, the browser reads itself."""
+        browser.get(address + "error.html")
+        assert browser.title == "airspeed velocity error"
+        read = "const done = arguments[1]; fetch(arguments[0]).then(r => r.json()).then(done, e => done(String(e)))"
+
+        def fetched(path):
+            return browser.execute_async_script(read, address + path)
+
+        index = fetched("index.json")
+        assert index["project"] == "code"
+        assert set(index["benchmarks"]) == {
+            f"cllm-minimal.{name}" for name in ("loss_ratio", "peak_memory", "startup_time", "step_time")
+        }
+        assert index["params"]["machine"] == ["EPYC-2-cores-01234567"]
+        assert index["benchmarks"]["cllm-minimal.step_time"]["params"] == [
+            ["'numpy_float64'", "'torch_eager'"]
+        ]
+        drawn = [fetched(f"{folder}/cllm-minimal.step_time.json") for folder in graphs_of(index)]
+        assert [len(points) for points in drawn] == [DAYS]
+        middle = drawn[0][DAYS // 2 - 1 : DAYS // 2 + 1]
+        assert all(
+            after > 1.4 * before for before, after in zip(*(values for _, values in middle), strict=True)
+        )
+        assert {row[0].partition("(")[0] for row in fetched("regressions.json")["regressions"]} == {
+            "cllm-minimal.step_time"
+        }
+
     def test_the_pages_show_the_history(self, browser, address):
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -353,6 +389,14 @@ class TestBrowser:
         assert "torch_eager" in page
         assert browser.find_elements("css selector", "canvas.flot-base")
         assert "cllm-minimal.step_time('torch_eager')" in shown("#regressions", "step_time")
+
+
+def graphs_of(index):
+    """The folder of each combination of parameters, as the scripts of asv make it up."""
+    return [
+        "/".join(["graphs", *(f"{key}-{value}" if value else key for key, value in sorted(each.items()))])
+        for each in index["graph_param_list"]
+    ]
 
 
 def with_scripts(page):

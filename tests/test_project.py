@@ -1,6 +1,7 @@
 """Habits of the project that no other tool watches."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -132,6 +133,21 @@ def test_nox_lists_every_session_with_its_line():
     for name, about in sessions().items():
         assert re.search(rf"^[*-] {name} -> {re.escape(about)}$", done.stdout, re.MULTILINE)
     assert re.findall(r"^\* (\w+)", done.stdout, re.MULTILINE) == ["nightly"]
+
+
+def test_asv_measures_where_all_that_benchmarks_import_is_installed():
+    """It looks for benchmarks, all of them, in the environment of a commit; two of them need asv itself there."""
+    [command] = json.loads((ROOT / "asv.conf.json").read_text())["install_command"]
+    assert command.endswith("{build_dir}[bench]")
+    known = {"asv", "benchmarks", "harness", "numpy", "reports", "threadpoolctl"} | set(
+        sys.stdlib_module_names
+    )
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        nodes = [
+            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        named = [getattr(node, "module", None) or node.names[0].name for node in nodes]
+        assert {name.partition(".")[0] for name in named} <= known | {"report"}, path
 
 
 def test_versions_agree():

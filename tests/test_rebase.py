@@ -236,3 +236,60 @@ def test_what_a_run_was_compared_with_is_recorded_with_it(call):
     again = judge(case.expectations("numpy_float64"), run.facts)
     assert (again.status, again.verdicts) == (Status.PASS, run.verdicts)
     assert run.facts.answers["recorded"].facts["bitwise"] is True
+
+
+# Convergence over several seeds.
+
+SLOW = (
+    ("  parameters: 920", "  convergence: {to: 1.9, seeds: 6, within: 10%}"),
+    ("steps: 3", "steps: 60"),
+    ("sgd: {lr: 0.1}", "adamw: {lr: 0.003}"),
+)
+
+
+def test_several_seeds_are_recorded_and_held_to_that(call):
+    path = write("tiny", *SLOW)
+    commit()
+    code, out, _ = call("run", "cases/tiny.yaml")
+    assert (code, "there is none; record one" in out[1]) == (3, True)
+    assert call("rebase", "tiny", *BECAUSE)[0] == 0
+    found = json.loads(Path("cases/baselines/tiny.numpy_float64.json").read_text())["convergence"]
+    assert (found["to"], list(found["steps"])) == (1.9, ["0", "1", "2", "3", "4", "5"])
+    assert call("run", "cases/tiny.yaml")[0] == 0
+    path.write_text(path.read_text().replace("to: 1.9", "to: 1.8"))
+    code, out, _ = call("run", "cases/tiny.yaml")
+    assert (code, "to: 1.9 and 1.8 (recorded and now); record again" in out[1]) == (3, True)
+
+
+@pytest.mark.parametrize(("to", "said"), [("0.1", "seed 0 is never there"), ("9", "is there from the start")])
+def test_a_loss_that_seeds_never_come_down_to(call, to, said):
+    write("tiny", (SLOW[0][0], SLOW[0][1].replace("1.9", to)), *SLOW[1:])
+    commit()
+    code, line = refused(call, "tiny", *BECAUSE)
+    assert (code, line.startswith("tiny [numpy_float64]: convergence: seed 0 "), said in line) == (
+        2,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("factors", "exit_code", "said"),
+    [
+        ((0.5, 0.5), 1, "convergence: slower: "),
+        ((2, 2), 1, "convergence: faster: "),
+        ((0.8, 1.25), 3, "6 seeds do not suffice"),
+    ],
+)
+def test_a_training_that_became_slower_or_faster(call, factors, exit_code, said):
+    write("tiny", *SLOW)
+    commit()
+    call("rebase", "tiny", *BECAUSE)
+    path = Path("cases/baselines/tiny.numpy_float64.json")
+    recorded = json.loads(path.read_text())
+    scattered = {
+        seed: steps * factors[int(seed) % 2] for seed, steps in recorded["convergence"]["steps"].items()
+    }
+    path.write_text(json.dumps({**recorded, "convergence": {"to": 1.9, "steps": scattered}}))
+    code, out, _ = call("run", "cases/tiny.yaml")
+    assert (code, said in out[1]) == (exit_code, True)

@@ -7,6 +7,7 @@ import sick
 from harness import worker
 from harness.backends.numpy_float64 import NumpyFloat64, NumpyTrainer
 from harness.checks._common import first_different_step
+from harness.checks.convergence import Convergence
 from harness.checks.deterministic import Deterministic
 from harness.checks.loss_drop import LossDrop
 from harness.checks.matches_reference import MatchesReference
@@ -169,6 +170,25 @@ ERRORS = [
     ),
     (OSError("cannot allocate memory"), Outcome.OUT_OF_MEMORY, f"OSError: cannot allocate memory, {AT_STEP}"),
 ]
+
+
+class TestSeeds:
+    def test_a_case_is_trained_from_as_many_as_a_check_asks_for(self, job):
+        case = replace(job.case, expect={"convergence": Convergence(to=1.0, within=0.1, seeds=6)})
+        facts = done(replace(job, case=case))
+        losses = facts.answers["convergence"].facts["losses"]
+        assert list(losses) == [str(case.config.seed + more) for more in range(6)]
+        assert losses[str(case.config.seed)] == list(facts.trace.loss)
+        other = replace(case, config=replace(case.config, seed=case.config.seed + 3))
+        assert losses[str(other.config.seed)] == trained(other)[2]
+
+    def test_a_fault_breaks_every_seed(self, job):
+        case = replace(job.case, expect={"convergence": Convergence(to=1.0, within=0.1, seeds=6)})
+        facts = done(replace(job, case=case, fault="learning_rate_zero"))
+        healthy = done(replace(job, case=case))
+        sick_ones, others = (each.answers["convergence"].facts["losses"] for each in (facts, healthy))
+        assert all(sick_ones[seed][0] == others[seed][0] for seed in others)
+        assert all(sick_ones[seed] != others[seed] for seed in others)
 
 
 class TestErrors:

@@ -64,6 +64,11 @@ class Check:
         """Arrays of the trace that it reads; where a program did not tell one of them, nothing is judged."""
         return ()
 
+    @property
+    def trainings(self) -> int:
+        """From how many seeds the case is to be trained: its own, and those after it."""
+        return 1
+
     def judge(self, facts: Facts) -> Iterable[Verdict]:
         """One verdict, or one for each thing that was looked at. Every comparison lets NaN fail."""
         raise NotImplementedError

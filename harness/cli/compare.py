@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._options import JsonFile, counted, speaker, write_json
+from harness.cli._options import DEFAULT_STORE, JsonFile, Store, counted, speaker, write_json
 from harness.cli._revisions import HERE, Backends, Build, Python, Repo, set_up, why
 
 if TYPE_CHECKING:
     from harness.compare import Absent
-    from harness.decide import Comparison, Finding
+    from harness.decide import Comparison, Finding, Limits
 
 Cases = Annotated[list[str] | None, typer.Argument(help="Case files, folders or names [default: cases].")]
 Revision = Annotated[str, typer.Argument(help="A commit, a branch or a tag.")]
@@ -30,6 +31,10 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     metric: Annotated[list[str] | None, typer.Option(help="Compare this only; may be repeated.")] = None,
     threshold: Annotated[str, typer.Option(help="The smallest effect of interest.")] = "5%",
     most: Annotated[int, typer.Option(min=2, help="At most so many runs of each side.")] = 14,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Run nothing: compare what the store holds of both.")
+    ] = False,
+    store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
 ) -> int:
     """Compare two commits, A B A B until the answer is clear; exit 1 if B is worse."""
@@ -38,6 +43,9 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
 
     say = speaker(json_file)
     limits = Limits(threshold=_share(threshold), most=most, metrics=tuple(metric or ()))
+    if recorded:
+        _refuse_running(python, build, tag)
+        return _of_the_store(store, repo, (a, b), limits, cases, backend, json_file)
     with set_up(repo, python, build, backend) as (repository, trees, how):
         old, new = repository.commit(a), repository.commit(b)
         for line in (
@@ -50,13 +58,62 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
         for one in compared(trees, (old, new), how, limits, cases or (), tag or ()):
             found.append(one)
             say(_headline(one))
-    done, absent = _sorted(found)
+    return _conclude((old.hash, new.hash), limits.threshold, found, json_file)
+
+
+def _refuse_running(python: str, build: str, tag: list[str] | None) -> None:
+    from harness.model import HarnessError  # noqa: PLC0415 - heavy
+
+    given = {"--python": python, "--build": build, "--tag": tag}
+    senseless = [option for option, value in given.items() if value]
+    if senseless:
+        raise HarnessError(f"{senseless[0]}: --recorded runs nothing; leave one of the two out")
+
+
+def _of_the_store(  # noqa: PLR0913, PLR0917 - options of a command
+    store: str,
+    repo: Path,
+    revisions: tuple[str, str],
+    limits: "Limits",
+    cases: list[str] | None,
+    backends: list[str] | None,
+    json_file: Path | None,
+) -> int:
+    from harness.compare_recorded import compare_recorded  # noqa: PLC0415 - heavy
+
+    done = compare_recorded(store, repo, revisions, limits, cases=cases or (), backends=backends or ())
+    say, (old, new) = speaker(json_file), done.commits
+    absent = [_headline(one) for one in _sorted(done.found)[1]]
+    for line in (*done.notes, f"A {old.short} {old.subject}", f"B {new.short} {new.subject}", *absent):
+        say(line)
+    return _conclude((old.hash, new.hash), limits.threshold, done.found, json_file)
+
+
+def _conclude(
+    commits: tuple[str, str],
+    threshold: float,
+    found: "Iterable[Comparison | Absent]",
+    json_file: Path | None,
+) -> int:
+    """Say what was found, write it, and give the exit code."""
+    say, (done, absent) = speaker(json_file), _sorted(found)
     for one in done:
         for line in _words(one):
             say(line)
+    for line in _left_open(done):
+        say(line)
     say(_summary(done, absent))
-    write_json(json_file, _as_json((old.hash, new.hash), limits.threshold, done, absent))
+    write_json(json_file, _as_json(commits, threshold, done, absent))
     return _exit_code(done, absent)
+
+
+def _left_open(done: "list[Comparison]") -> list[str]:
+    """In one line, how many figures rest on too few recorded runs."""
+    from harness.decide import FEW  # noqa: PLC0415 - heavy
+
+    number = sum(each.kind == "skipped" for one in done for each in one.findings)
+    advice = f"it takes {FEW} of each commit, or a comparison without --recorded"
+    return [f"left open: {counted(number, 'noisy figure')} of too few runs; {advice}"] if number else []
 
 
 def _share(text: str) -> float:
@@ -99,13 +156,15 @@ def _words(one: "Comparison") -> list[str]:
     name = f"{one.case} [{one.backend}]"
     lines = []
     if one.outcome != "same":
-        rounds = f"{one.failed[0]} and {one.failed[1]} of {one.rounds} not healthy"
+        before, after = (f"{bad} of {of}" for bad, of in zip(one.failed, one.runs, strict=True))
+        alike = one.runs[0] == one.runs[1]
+        rounds = f"{one.failed[0] if alike else before} and {after} not healthy"
         lines = [f"{one.outcome}  {name}  {one.status[0]} -> {one.status[1]} ({rounds})", *why(one.worst)]
     elif one.status[1] not in ("pass", "skip"):
         lines = [f"as before  {name}  {one.status[1]} at both", *why(one.worst)]
     if one.unlike and one.kind != "skipped":
         lines.append(f"unlike  {name}  {one.unlike}: other numbers are no regression then")
-    told = [each for each in one.findings if each.kind != "same"]
+    told = [each for each in one.findings if each.kind not in ("same", "skipped")]
     if one.kind == "regression":
         told = [each for each in told if each.kind != "inconclusive"]
     return lines + [f"{each.kind}  {name}  {_finding(each)}" for each in told]
@@ -165,6 +224,7 @@ def _comparison(one: "Comparison") -> dict[str, object]:
         "backend": one.backend,
         "kind": one.kind,
         "rounds": one.rounds,
+        "runs": one.runs,
         "status": one.status,
         "outcome": one.outcome,
         "failed": one.failed,

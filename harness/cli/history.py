@@ -1,16 +1,18 @@
 """`harness history`: what was recorded, newest last."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli._options import DEFAULT_STORE, JsonFile, Store, speaker, write_json
+from harness.cli._options import DEFAULT_STORE, JsonFile, Store, counted, speaker, write_json
 
 if TYPE_CHECKING:
     from harness.changes import Change
     from harness.history_lines import HistoryLine
+    from harness.model import Run
     from harness.store import Store as RunStore
 
 
@@ -37,6 +39,8 @@ def history(
             say(f"no runs in {recorded.where}")
     for line in history_lines(runs):
         say(_words(line))
+    for note in (*_clock(every), *_namesakes(every)):
+        say(note)
     found = changes(every)
     for change in found[-limit:]:
         say(_change_words(change))
@@ -48,6 +52,26 @@ def history(
         },
     )
     return 0
+
+
+def _clock(runs: "Sequence[Run]") -> list[str]:
+    """A note where a clock was wrong: nothing is left out, but the order may be another."""
+    from harness.clocks import misdated  # noqa: PLC0415 - heavy
+
+    found = misdated(runs, time.time())
+    if not found:
+        return []
+    first = f"{found[0].id[:11]} of {_when(found[0].started)}"
+    said = "dated after now or before the commit: a clock was wrong; the order is that of the dates"
+    return [f"note: {counted(len(found), 'run')} (first {first}) {said}"]
+
+
+def _namesakes(runs: "Sequence[Run]") -> list[str]:
+    """A note for each name that several machines share: what they measured is in one series."""
+    from harness.clocks import namesakes  # noqa: PLC0415 - heavy
+
+    said = "is the name of several machines, whose starts alternate: give each a host name of its own"
+    return [f"note: host {host[:8]} {said}" for host in namesakes(runs)]
 
 
 def _refuse_unknown(recorded: "RunStore", case: str | None, backend: str | None) -> None:

@@ -23,6 +23,7 @@ from harness.cli._screen import Screen
 
 if TYPE_CHECKING:
     from harness.model import Run
+    from harness.pipeline import Night
     from harness.runner import Task
     from harness.spec import Case
 
@@ -72,7 +73,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
             resume=resume,
             on_run=lambda ended, number, total: screen.advance(number, total, lines_of(ended)),
         )
-    say(f"{_summary(done.runs)} in {time.monotonic() - began:.3g} s; recorded in {done.store}")
+    say("\n".join([_ended(done, time.monotonic() - began), *_clock(store)]))
     handover.write(done, store)
     code = done.exit_code
     if sabotage:
@@ -80,6 +81,25 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     if report:
         say(f"report: {_render(store)}")
     return code
+
+
+def _ended(done: "Night", seconds: float) -> str:
+    return f"{_summary(done.runs)} in {seconds:.3g} s; recorded in {done.store}"
+
+
+def _clock(store: str) -> list[str]:
+    """A note where the store holds a night that has not begun yet: then this one is not the newest."""
+    from harness.clocks import SLACK  # noqa: PLC0415 - heavy
+    from harness.store import open_store  # noqa: PLC0415 - heavy
+
+    with open_store(store, create=False) as recorded:
+        newest = max(session.started for session in recorded.sessions())
+    if newest <= time.time() + SLACK:
+        return []
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest))
+    return [
+        f"note: a night is recorded of {when}, after now: a clock was wrong; that one counts as the newest"
+    ]
 
 
 def select(paths: list[Path], tags: Sequence[str], backends: Sequence[str]) -> "list[Case]":

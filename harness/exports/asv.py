@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness.clocks import namesakes
 from harness.commits import Commits, read_commits
 from harness.exports._asv import MEASURES, Measure, environment_name, machine_name, requirements, version_of
 from harness.model import HarnessError, Run
@@ -62,7 +63,7 @@ def export(runs: Iterable[Run], folder: Path, repository: Path) -> Exported:
         commits=len({commit for _, commit, _ in kept}),
         machines=tuple(sorted({machine for machine, _, _ in kept})),
         left_out=left_out,
-        notes=_notes(apart, commits),
+        notes=(*_notes(apart, commits), *_shared(kept)),
     )
 
 
@@ -95,6 +96,17 @@ def _notes(apart: frozenset[str], commits: Commits) -> tuple[str, ...]:
     merged = f"commits that only merges lead to: asv compares them, and does not draw them: {len(apart)}"
     deepen = "the clone is shallow: `git fetch --unshallow` brings the other commits"
     return (*([merged] if apart else ()), *([deepen] if commits.shallow else ()))
+
+
+def _shared(kept: Mapping[Place, Sequence[Run]]) -> list[str]:
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for (machine, _, _), group in kept.items():
+        runs[machine] += group
+    return [
+        f"{machine} is several machines of one name, whose starts alternate; give each a host name of its own"
+        for machine, group in runs.items()
+        if namesakes(group)
+    ]
 
 
 class _Writer:

@@ -1,6 +1,6 @@
 """One question put to a live training a file; asked only when a check of the case reads its answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ class Context:
     is given one; close it after use. observed: the trainer whose steps were recorded, at its end; to be
     read, never stepped. trace: of that training. losses, weights_digest: of another, unobserved training
     from the same start. reference: this backend is the reference. scratch: a folder of this run's own.
-    cache: a folder for what is costly and depends on the problem alone.
+    cache: a folder for what is costly and depends on the problem alone. others: problems of the same case
+    from the seeds after its own, made as they are taken, as many as a check asks for.
     """
 
     problem: Problem
@@ -31,6 +32,7 @@ class Context:
     reference: bool
     scratch: Path
     cache: Path | None
+    others: Iterable[Problem] = ()
 
 
 class Probe:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checks.convergence import steps_to
 from harness.model import (
     Anchors,
     Answer,
@@ -25,6 +26,8 @@ VOCABULARY = 27
 PARAMETERS = 12_416
 LEARNING_RATE = 0.01
 LOSS_DROP = 0.3
+REACHED = 2.9
+"""The loss to which steps are counted, from each of several seeds."""
 
 
 def healthy_trace(steps: int = 28, tensors: tuple[str, ...] = TENSORS, **changes: Any) -> Trace:
@@ -79,6 +82,7 @@ def healthy_facts(trace: Trace | None = None, **changes: Any) -> Facts:
             "repeat": Answer(facts=REPEAT),
             "reference": Answer(facts=_reference(trace)),
             "recorded": Answer(facts=recorded(trace)),
+            "convergence": Answer(facts=convergence(trace)),
         },
         environment={"device": "cpu", "threads": 1, "dtype": "float32"},
     )
@@ -104,6 +108,7 @@ REPEAT = {"weights_equal": True}
 
 def recorded(trace: Trace, held_out_loss: float = 2.5) -> dict[str, Any]:
     """What a baseline of this very training holds."""
+    seeds = convergence(trace)["losses"]
     return {
         "reason": "",
         "message": "",
@@ -116,7 +121,16 @@ def recorded(trace: Trace, held_out_loss: float = 2.5) -> dict[str, Any]:
         if trace.steps
         else {},
         "digest": trace.digests[-1] if trace.digests else "",
+        "convergence": {
+            "to": REACHED,
+            "steps": {seed: steps_to(each, REACHED) for seed, each in seeds.items()},
+        },
     }
+
+
+def convergence(trace: Trace) -> dict[str, Any]:
+    """Losses from eight seeds: those of the trace, each a little higher than the one before."""
+    return {"losses": {str(seed): (trace.loss * (1 + seed / 100)).tolist() for seed in range(8)}}
 
 
 def _reference(trace: Trace) -> dict[str, Any]:

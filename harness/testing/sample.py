@@ -29,7 +29,7 @@ from harness.spec import (
     MarkovData,
     Schedule,
 )
-from harness.testing.healthy import healthy_facts, recorded
+from harness.testing.healthy import convergence, healthy_facts, recorded
 from harness.trainer import Trainer
 
 MODEL = DecoderModel(decoder=Decoder(vocab=11, width=16, layers=1, heads=2, hidden=24))
@@ -119,6 +119,7 @@ def sample_facts(backend: str = "torch_eager") -> Facts:
             answers={
                 **{name: _answer(probe(), context) for name, probe in working("probes").items()},
                 "recorded": Answer(facts=recorded(context.trace)),
+                "convergence": Answer(facts=convergence(context.trace)),
             },
         )
 
