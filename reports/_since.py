@@ -40,7 +40,8 @@ class Since:
     """What changed. night: the one that tonight is held against.
 
     changes: lasting ones that began in the nights that are shown, worst first; more: how many are left out.
-    machine: what sets tonight's machine apart from the last night's; '' if nothing does.
+    machine: what sets tonight's machine apart from the last night's; '' if nothing does. compared: whether
+    there is a page that holds two commits against each other.
     """
 
     night: Night
@@ -49,6 +50,7 @@ class Since:
     more: int
     rebases: tuple[Entry, ...]
     machine: str
+    compared: bool
 
 
 def since_last_night(site: Site) -> Since | None:
@@ -65,7 +67,14 @@ def since_last_night(site: Site) -> Since | None:
         more=max(len(changes) - MOST, 0),
         rebases=tuple(entry for entry in site.rebases if entry.when[:19] >= stamp(before.started)[:19]),
         machine=_machine(before, tonight),
+        compared=len(_commits(site)) > 1,
     )
+
+
+def _commits(site: Site) -> set[str]:
+    """The clean commits of the nights that are shown."""
+    runs = (run for night in site.nights for run in night.runs)
+    return {run.environment["commit"] for run in runs if run.environment.get("dirty") is False}
 
 
 def _before(site: Site) -> Night | None:

@@ -1,5 +1,6 @@
 """The report's words: states, sentences, times and numbers, and the templates that they go into."""
 
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,7 @@ def environment() -> Environment:
         "quantity": show,
         "value": value,
         "first": first_sentence,
+        "anchor": anchor,
     }
     made.filters.update(
         {**filters, "short": shorten, "symbol": SYMBOLS.__getitem__, "word": WORDS.__getitem__}
@@ -151,6 +153,11 @@ def stamp(seconds: float) -> str:
 def commit_of(run: Run) -> str:
     """The commit that a run measured, ten digits, with `+` when the tree held more than that commit."""
     return commit_text(run.environment.get("commit"), run.environment.get("dirty"))
+
+
+def anchor(text: str) -> str:
+    """A text as the id of an element."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
 
 
 def commit_text(commit: object, dirty: object = None) -> str:

@@ -42,7 +42,7 @@ def pages(site):
         nights.one_step(6, night=1),
     ]
     runs = [site / "runs" / f"{run.id}.html" for run in chosen]
-    return [site / "index.html", *sorted((site / "cases").iterdir()), *runs]
+    return [site / "index.html", site / "rebases.html", *sorted((site / "cases").iterdir()), *runs]
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -145,6 +145,47 @@ def test_every_control_and_picture_has_a_name_for_a_screen_reader(browser, site)
             and not node.get("name", {}).get("value")
         ]  # fmt: skip
         assert nameless == [], path
+
+
+VISIBLE = """
+return [...document.querySelectorAll('table.matrix tbody tr')].filter(row => !row.hidden).map(row =>
+  row.querySelector('th').textContent)
+"""
+
+
+def test_find_hides_what_does_not_hold_its_words_and_a_view_can_be_sent(browser, site):
+    shown(browser, site / "index.html")
+    field = browser.find_element("css selector", "input[type=search]")
+    assert field.is_displayed()
+    field.send_keys("MLP fail")
+    assert browser.execute_script(VISIBLE) == ["mlp-regressor"]
+    assert "of " in browser.find_element("css selector", "form.find output").text
+    address = browser.current_url
+    assert address.endswith("#find=MLP%20fail")
+    browser.get("about:blank")
+    browser.get(address)
+    assert browser.execute_script(VISIBLE) == ["mlp-regressor"]
+    field = browser.find_element("css selector", "input[type=search]")
+    field.clear()
+    field.send_keys(" ")
+    assert len(browser.execute_script(VISIBLE)) == 7
+
+
+def test_without_scripts_the_field_is_not_there_and_the_page_is_whole(browser, site):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        shown(browser, site / "index.html")
+        assert not browser.find_element("css selector", "form.find").is_displayed()
+        rows = browser.find_elements("css selector", "table.matrix tbody tr")
+        assert [row.is_displayed() for row in rows] == [True] * 7
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_mark_in_a_trend_leads_to_its_run(browser, site):
+    shown(browser, site / "cases" / "cllm-minimal.html")
+    link = browser.find_element("css selector", "figure.trend svg a")
+    assert link.get_attribute("href").endswith("runs/001x0000.html")
 
 
 # the page of `harness doctor --html`

@@ -185,7 +185,14 @@ def test_the_real_store_is_a_source(tmp_path):
 
 
 def test_every_page_has_its_template():
-    assert [page.name for page in reports.pages()] == ["case", "night", "rebases", "run", "sabotage"]
+    assert [page.name for page in reports.pages()] == [
+        "case",
+        "compare",
+        "night",
+        "rebases",
+        "run",
+        "sabotage",
+    ]
     for page in reports.pages():
         assert _words.environment().get_template(f"{page.name}.html")
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness.decide import Comparison, Finding, Limits
 
 Cases = Annotated[list[str] | None, typer.Argument(help="Case files, folders or names [default: cases].")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="Also write the result as a page.")]
+Files = tuple[Path | None, Path | None]
 Revision = Annotated[str, typer.Argument(help="A commit, a branch or a tag.")]
 
 
@@ -36,6 +38,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     ] = False,
     store: Store = DEFAULT_STORE,
     json_file: JsonFile = None,
+    html: HtmlFile = None,
 ) -> int:
     """Compare two commits, A B A B until the answer is clear; exit 1 if B is worse."""
     from harness.compare import compare as compared  # noqa: PLC0415 - heavy
@@ -45,7 +48,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
     limits = Limits(threshold=_share(threshold), most=most, metrics=tuple(metric or ()))
     if recorded:
         _refuse_running(python, build, tag)
-        return _of_the_store(store, repo, (a, b), limits, cases, backend, json_file)
+        return _of_the_store(store, repo, (a, b), limits, cases, backend, (json_file, html))
     with set_up(repo, python, build, backend) as (repository, trees, how):
         old, new = repository.commit(a), repository.commit(b)
         for line in (
@@ -58,7 +61,7 @@ def compare(  # noqa: PLR0913, PLR0917 - options of a command
         for one in compared(trees, (old, new), how, limits, cases or (), tag or ()):
             found.append(one)
             say(_headline(one))
-    return _conclude((old.hash, new.hash), limits.threshold, found, json_file)
+    return _conclude((old.hash, new.hash), limits.threshold, found, (json_file, html))
 
 
 def _refuse_running(python: str, build: str, tag: list[str] | None) -> None:
@@ -77,26 +80,27 @@ def _of_the_store(  # noqa: PLR0913, PLR0917 - options of a command
     limits: "Limits",
     cases: list[str] | None,
     backends: list[str] | None,
-    json_file: Path | None,
+    files: Files,
 ) -> int:
     from harness.compare_recorded import compare_recorded  # noqa: PLC0415 - heavy
 
     done = compare_recorded(store, repo, revisions, limits, cases=cases or (), backends=backends or ())
-    say, (old, new) = speaker(json_file), done.commits
+    say, (old, new) = speaker(files[0]), done.commits
     absent = [_headline(one) for one in _sorted(done.found)[1]]
     for line in (*done.notes, f"A {old.short} {old.subject}", f"B {new.short} {new.subject}", *absent):
         say(line)
-    return _conclude((old.hash, new.hash), limits.threshold, done.found, json_file)
+    return _conclude((old.hash, new.hash), limits.threshold, done.found, files)
 
 
 def _conclude(
     commits: tuple[str, str],
     threshold: float,
     found: "Iterable[Comparison | Absent]",
-    json_file: Path | None,
+    files: Files,
 ) -> int:
-    """Say what was found, write it, and give the exit code."""
-    say, (done, absent) = speaker(json_file), _sorted(found)
+    """Say what was found, write it, and give the exit code. files: for JSON and for the page."""
+    (json_file, html), (done, absent) = files, _sorted(found)
+    say = speaker(json_file)
     for one in done:
         for line in _words(one):
             say(line)
@@ -104,7 +108,19 @@ def _conclude(
         say(line)
     say(_summary(done, absent))
     write_json(json_file, _as_json(commits, threshold, done, absent))
+    if html is not None:
+        _write_page(commits, done, absent, html)
     return _exit_code(done, absent)
+
+
+def _write_page(
+    commits: tuple[str, str], done: "list[Comparison]", absent: "list[Absent]", path: Path
+) -> None:
+    from reports._comparison import write_comparison  # noqa: PLC0415 - heavy
+    from reports._words import commit_text  # noqa: PLC0415 - heavy
+
+    lacking = [f"{one.case}: {one.reason}" for one in absent]
+    write_comparison([commit_text(commit) for commit in commits], done, lacking, path)
 
 
 def _left_open(done: "list[Comparison]") -> list[str]:
