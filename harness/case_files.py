@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -33,3 +34,9 @@ def case_file_of(connection: Connection, name: str, digest: str) -> CaseFile | N
     place = (CASE_FILE.c.name == name, CASE_FILE.c.digest == digest)
     row = connection.execute(select(CASE_FILE).where(*place)).mappings().first()
     return None if row is None else CaseFile(**row)
+
+
+def folders_of(connection: Connection) -> set[str]:
+    """The folders in which kept cases lay."""
+    paths = connection.execute(select(CASE_FILE.c.path).distinct()).scalars()
+    return {str(Path(path).parent) for path in paths}

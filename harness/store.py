@@ -15,7 +15,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from harness.case_files import CaseFile, add_case_files, case_file_of
+from harness.case_files import CaseFile, add_case_files, case_file_of, folders_of
 from harness.database import guarded, open_engine, prepare, reading, shown, writing
 from harness.history import METRICS, RunRow, Tally
 from harness.matrix import Matrix
@@ -155,6 +155,11 @@ class Store:
         """What a case said when it had this digest, if it was kept."""
         with reading(self._engine) as connection:
             return case_file_of(connection, name, digest)
+
+    def case_folders(self) -> tuple[str, ...]:
+        """The folders in which kept cases lay, by name: their baselines lie there, too."""
+        with reading(self._engine) as connection:
+            return tuple(sorted(folders_of(connection)))
 
     def add_matrix(self, matrix: Matrix) -> None:
         """Record what the cases made of the faults."""

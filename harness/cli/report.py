@@ -7,9 +7,6 @@ import typer
 
 from harness.cli._options import DEFAULT_SITE, DEFAULT_STORE, Store
 
-CASES = Path("cases")
-"""Where the ledgers of the baselines are looked for."""
-
 
 def report(
     store: Store = DEFAULT_STORE,
@@ -26,6 +23,7 @@ def render_site(store: str, folder: Path) -> Path:
     Raises:
         BrokenError: the folder cannot be written.
     """
+    from harness.baselines import FOLDER as BASELINES  # noqa: PLC0415 - heavy
     from harness.ledger import LEDGER, entries  # noqa: PLC0415 - rarely
     from harness.model import BrokenError  # noqa: PLC0415 - heavy
     from harness.store import open_store  # noqa: PLC0415 - heavy
@@ -33,6 +31,7 @@ def render_site(store: str, folder: Path) -> Path:
 
     with open_store(store, create=False) as runs:
         try:
-            return render(runs, folder, rebases=entries(sorted(CASES.rglob(LEDGER))))
+            ledgers = {(Path(cases) / BASELINES / LEDGER).resolve() for cases in runs.case_folders()}
+            return render(runs, folder, rebases=entries(sorted(filter(Path.is_file, ledgers))))
         except OSError as error:
             raise BrokenError(f"report {folder}: cannot be written: {error.strerror or error}") from error
