@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from harness.doctor import Examination, Training
 from harness.model import BrokenError, Status
 from harness.units import show
 from reports._files import code_digest, write
 from reports._words import environment
+from reports.figures import _plain as plain
 
-WIDTH, HEIGHT, MARGIN = 400, 120, 4
+WIDTH, HEIGHT = 640, 240
 MOST_POINTS = 400
 
 
@@ -65,7 +67,7 @@ def _training(training: Training) -> Mapping[str, Any]:
         "title": training.name,
         "about": f"{training.steps:,} steps, {training.tensors} tensors, {training.parameters:,} parameters,"
         f" learning rate {rates}",
-        "points": _points(training.losses),
+        "drawing": _drawing(training.losses),
         "first": show(training.losses[0], ""),
         "last": show(training.losses[-1], ""),
         "low": show(min(finite, default=math.nan), ""),
@@ -73,14 +75,19 @@ def _training(training: Training) -> Mapping[str, Any]:
     }
 
 
-def _points(losses: Sequence[float]) -> str:
-    """A polyline; steps whose loss is not finite are left out."""
+def _drawing(losses: Sequence[float]) -> Markup:
+    """The loss by step; steps whose loss is not finite are left out. Empty with fewer than two others."""
     parts = np.array_split(np.asarray(losses, np.float64), min(MOST_POINTS, len(losses)))
     middles = np.array([np.median(part) for part in parts])
     known = np.flatnonzero(np.isfinite(middles))
     if len(known) < 2:
-        return ""
-    low, span = middles[known].min(), max(float(np.ptp(middles[known])), 1e-300)
-    across = (WIDTH - 2 * MARGIN) / max(1, len(middles) - 1)
-    heights = HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (middles - low) / span
-    return " ".join(f"{MARGIN + across * n:.1f},{heights[n]:.1f}" for n in known)
+        return Markup("")
+    low, high = float(middles[known].min()), float(middles[known].max())
+    room = 0.05 * (high - low) or max(0.05 * abs(low), 1e-9)
+    plot = plain.Plot(
+        steps=len(losses), low=low - room, high=high + room, right=WIDTH - 14, height=HEIGHT - 52
+    )
+    ticks = [(value, show(value, "")) for value in dict.fromkeys((low, (low + high) / 2, high))]
+    places = np.linspace(0, len(losses) - 1, len(middles))
+    line = plot.line([(float(places[at]), float(middles[at])) for at in known], "--accent")
+    return plain.drawing(WIDTH, HEIGHT, "Loss by step", [*plot.frame(ticks, "step"), line])

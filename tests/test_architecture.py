@@ -161,7 +161,7 @@ TABLE = {
     "harness.store": "case_files database history matrix model plain queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "changes comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
-    "reports._doctor": "doctor model units | numpy",
+    "reports._doctor": "doctor model units | markupsafe numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.
     "harness.pytest_plugin": "pytest_cases watching | pytest",

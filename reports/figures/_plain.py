@@ -88,6 +88,10 @@ class Plot:
             "".join(f"M{self.x(at)} {self.y(value)}h0" for at, value in values), colour, width, dots=True
         )
 
+    def line(self, values: Iterable[tuple[float, float]], colour: str) -> Markup:
+        """A line from step to step."""
+        return path("M" + "L".join(f"{self.x(at)} {self.y(value)}" for at, value in values), colour, 1.6)
+
     def across(self, value: float, colour: str, words: Sequence[str]) -> Iterator[Markup]:
         """A line at a value, with words behind its end."""
         yield path(f"M{self.left:g} {self.y(value)}H{self.right:g}", colour, 1.2)
