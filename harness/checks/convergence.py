@@ -158,7 +158,8 @@ def steps_to(losses: Sequence[float], to: float) -> float:
         return math.inf
     size = window_of(len(losses), None)
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(losses, np.float64), size)
-    there = np.flatnonzero(np.median(windows, axis=1) <= to)
+    with np.errstate(all="ignore"):  # a loss that overflows is above all others
+        there = np.flatnonzero(np.median(windows, axis=1) <= to)
     return float(there[0] + size) if len(there) else math.inf
 
 
