@@ -248,12 +248,14 @@ class Store:
         return self.runs(session=[session.id for session in self.recent(1)])
 
     def _match(self, connection: Connection, run_id: str) -> str:
+        if connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first():
+            return run_id  # by its key; what follows reads the whole table
         begins: ColumnElement[bool] = func.substr(RUN.c.id, 1, len(run_id)) == run_id
         statement = select(RUN.c.id).where(begins).order_by(RUN.c.id).limit(MOST_LISTED + 1)
         ids: Sequence[str] = connection.execute(statement).scalars().all()
         if not ids:
             raise HarnessError(f"store {self.where}: no run '{run_id}'; `harness history` lists them")
-        if len(ids) == 1 or ids[0] == run_id:  # the id itself sorts before all that it begins
+        if len(ids) == 1:
             return ids[0]
         listed = ", ".join(ids[:MOST_LISTED]) + ", ..." * (len(ids) > MOST_LISTED)
         raise HarnessError(f"store {self.where}: '{run_id}' begins several runs, expected one of: {listed}")
