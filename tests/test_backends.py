@@ -269,3 +269,17 @@ def test_the_reference_computes_in_float64_whatever_the_case_says():
     ]
     assert digest(trainer) == digest(twin)
     assert NumpyFloat64().configure(problem.config)["dtype"] == "float64"
+
+
+@pytest.mark.parametrize("settings", [{}, {"micro_batches": 2}], ids=["whole", "micro-batches"])
+def test_the_reference_tells_from_one_pass_what_three_give(settings):
+    reference, problem = built("numpy_float64", **settings)
+    batch = problem.batches[0]
+    logits, loss, gradients = reference.told(batch)
+    np.testing.assert_array_equal(logits, reference.logits(batch.inputs))
+    assert loss == reference.loss(batch)
+    wanted = reference.gradients(batch)
+    assert gradients.keys() == wanted.keys()
+    for name, values in gradients.items():
+        np.testing.assert_allclose(values, wanted[name], rtol=1e-12, atol=1e-15, err_msg=name)
+    assert reference.held == {}

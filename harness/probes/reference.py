@@ -81,10 +81,10 @@ class _Differences:
 
 
 def _differences(trainer: Trainer, reference: NumpyTrainer, batch: Batch) -> _Differences:
-    ours, theirs = trainer.gradients(batch), reference.gradients(batch)
+    ours, (logits, loss, theirs) = trainer.gradients(batch), reference.told(batch)
     forward = {
-        "logits": _spread(trainer.logits(batch.inputs), reference.logits(batch.inputs)),
-        "loss_ratio": trainer.loss(batch) / max(abs(reference.loss(batch)), 1e-300),
+        "logits": _spread(trainer.logits(batch.inputs), logits),
+        "loss_ratio": trainer.loss(batch) / max(abs(loss), 1e-300),
         "gradient_ratio": _projection(ours, theirs),
     }
     return _Differences(gradients=_compare(ours, theirs), forward=forward)
