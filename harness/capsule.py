@@ -19,7 +19,7 @@ from typing import Any
 from harness.backends.command import program_digest
 from harness.baselines import path_of
 from harness.case_files import CaseFile
-from harness.codec import read_facts, run_to_json, write_facts
+from harness.codec import SAME, read_facts, run_to_json, write_facts
 from harness.model import BrokenError, HarnessError, Run, Status
 from harness.native import BUILTIN
 from harness.plain import strict
@@ -33,18 +33,6 @@ LARGEST = 1 << 30
 FILES = "files"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: equal capsules are equal files."""
-KEPT = (
-    "id",
-    "session",
-    "case",
-    "backend",
-    "revision",
-    "case_digest",
-    "started",
-    "seconds",
-    "reason",
-    "message",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +184,7 @@ def _unpacked(about: Mapping[str, Any], raw: Mapping[str, Any], folder: Path) ->
         raise ValueError(f"schema {about['schema']}, expected {SCHEMA}; upgrade training-harness")
     told = about["run"]
     run = Run(
-        **{name: told[name] for name in KEPT},
+        **{name: told[name] for name in SAME},
         status=Status(told["status"]),
         facts=read_facts(folder / "facts"),
         environment=about["fingerprint"],

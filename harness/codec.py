@@ -36,6 +36,20 @@ LENGTH_BYTES = 8
 SCHEMA = 1
 """Of the `--json` shape (design.md, section 8)."""
 
+SAME = (
+    "id",
+    "session",
+    "case",
+    "backend",
+    "revision",
+    "case_digest",
+    "started",
+    "seconds",
+    "reason",
+    "message",
+)
+"""What every record of a run holds as the run does."""
+
 
 def pack_trace(trace: Trace) -> bytes:
     """A trace as compact bytes: a JSON header, then all arrays as float64, equal bytes side by side.

@@ -1,20 +1,16 @@
 """Two commits, case by case, by what is recorded of them. Nothing is run: what is there has to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, select
-
 from harness.compare import Absent
-from harness.database import open_engine, prepare, reading, shown
 from harness.decide import Comparison, Limits
 from harness.history import RunRow
 from harness.model import HarnessError
 from harness.pairs import Lacking, compared
-from harness.queries import values_of
 from harness.repository import Commit, open_repository
-from harness.tables import RUN
+from harness.store import Store, open_store
 
 FEWEST_DIGITS = 7
 """Of a hash that only the store knows."""
@@ -52,62 +48,50 @@ def compare_recorded(  # noqa: PLR0913 - what one command is told
     Raises:
         HarnessError: an unknown revision, twice the same, or nothing recorded of one of them.
     """
-    engine = open_engine(where, create=False)
-    prepare(engine)
-    try:
-        with reading(engine) as connection:
-            old, new = (_commit(connection, shown(engine), repo, revision) for revision in revisions)
-            if old.hash == new.hash:
-                raise HarnessError(f"A and B are the same commit, {old.short}: there is nothing to compare")
-            runs = _runs(connection, RUN.c.commit.in_([old.hash, new.hash]))
-    finally:
-        engine.dispose()
-    clean = [run for run in runs if run.environment.get("dirty") is False]
-    _refuse_nothing(shown(engine), (old, new), clean)
+    with open_store(where, create=False) as store:
+        old, new = (_commit(store, repo, revision) for revision in revisions)
+        if old.hash == new.hash:
+            raise HarnessError(f"A and B are the same commit, {old.short}: there is nothing to compare")
+        runs = store.runs(commits=[old.hash, new.hash])
+        clean = [run for run in runs if run.environment.get("dirty") is False]
+        _refuse_nothing(store.where, (old, new), clean)
     wanted = [run for run in clean if _wanted(run, cases, backends)]
     if not wanted:
         raise HarnessError(f"{', '.join([*cases, *backends])}: not among what is recorded of either commit")
-    found = tuple(
-        Absent(case=f"{one.case} [{one.backend}]", reason=f"nothing recorded of {(old, new)[one.of].short}")
-        if isinstance(one, Lacking)
-        else one
-        for one in compared(wanted, (old.hash, new.hash), limits)
-    )
     left_out = len(runs) - len(clean)
-    notes = (f"note: left out: {left_out} of uncommitted changes",) if left_out else ()
-    return Compared(commits=(old, new), found=found, notes=notes)
+    return Compared(
+        commits=(old, new),
+        found=tuple(_found(wanted, (old, new), limits)),
+        notes=(f"note: left out: {left_out} of uncommitted changes",) if left_out else (),
+    )
 
 
-def _commit(connection: Connection, where: str, repo: Path, revision: str) -> Commit:
+def _found(
+    runs: Sequence[RunRow], commits: tuple[Commit, Commit], limits: Limits
+) -> Iterator[Comparison | Absent]:
+    for one in compared(runs, (commits[0].hash, commits[1].hash), limits):
+        if isinstance(one, Lacking):
+            name, reason = f"{one.case} [{one.backend}]", f"nothing recorded of {commits[one.of].short}"
+            yield Absent(case=name, reason=reason)
+        else:
+            yield one
+
+
+def _commit(store: Store, repo: Path, revision: str) -> Commit:
     """From the repository; else, by its hash, from the store, which outlives a rebase and a shallow clone."""
     try:
         return open_repository(repo).commit(revision)
     except HarnessError as error:
-        hashes = _hashes(connection, revision)
+        readable = len(revision) >= FEWEST_DIGITS and not set(revision) - set("0123456789abcdef")
+        hashes = store.commits(revision) if readable else ()
         if len(hashes) > 1:
             raise HarnessError(
-                f"store {where}: '{revision}' begins {len(hashes)} commits, expected one; give more of it"
+                f"store {store.where}: '{revision}' begins {len(hashes)} commits, expected one;"
+                " give more of it"
             ) from error
         if not hashes:
-            raise HarnessError(f"{error}; store {where}: nothing recorded of such a commit") from error
+            raise HarnessError(f"{error}; store {store.where}: nothing recorded of such a commit") from error
         return Commit(hash=hashes[0], authored="", parents=(), subject=GONE)
-
-
-def _hashes(connection: Connection, revision: str) -> list[str]:
-    if len(revision) < FEWEST_DIGITS or set(revision) - set("0123456789abcdef"):
-        return []
-    begins = RUN.c.commit.startswith(revision, autoescape=True)
-    return list(connection.execute(select(RUN.c.commit).where(begins).distinct()).scalars())
-
-
-def _runs(connection: Connection, wanted: ColumnElement[bool]) -> list[RunRow]:
-    ordered = select(RUN).where(wanted).order_by(RUN.c.started, RUN.c.id)
-    rows = [dict(row) for row in connection.execute(ordered).mappings()]
-    losses = ("first_loss", "final_loss", "loss_drop")
-    return [
-        RunRow(**{**values, **{name: row[name] for name in losses}})
-        for row, values in zip(rows, values_of(connection, rows, samples=False), strict=True)
-    ]
 
 
 def _refuse_nothing(where: str, commits: tuple[Commit, Commit], runs: Sequence[RunRow]) -> None:

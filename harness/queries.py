@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
-from harness.codec import problem_from_dict, unpack_trace
+from harness.codec import SAME, problem_from_dict, unpack_trace
 from harness.history import RunRow, Tally
 from harness.model import Facts, Measurement, Outcome, ProblemFacts, Status, Trace
-from harness.rows import SAME, Row, diagnosis_of, measurement_of, run_values, verdict_of
+from harness.rows import Row, diagnosis_of, measurement_of, run_values, verdict_of
 from harness.tables import DIAGNOSIS, ENVIRONMENT, MEASUREMENT, RUN, TRACE, VERDICT
 
 CHUNK = 500

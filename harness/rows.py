@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from harness.codec import (
+    SAME,
     answers_from_dict,
     answers_to_dict,
     pack_samples,
@@ -22,19 +23,6 @@ from harness.tables import DIAGNOSIS, MEASUREMENT, RUN, TRACE, VERDICT
 
 Row = dict[str, Any]
 
-SAME = (
-    "id",
-    "session",
-    "case",
-    "backend",
-    "revision",
-    "case_digest",
-    "started",
-    "seconds",
-    "reason",
-    "message",
-)
-"""What a run and its row call by the same name."""
 VERDICT_FIELDS = tuple(field.name for field in fields(Verdict))
 DIAGNOSIS_FIELDS = tuple(field.name for field in fields(Diagnosis))
 

@@ -13,36 +13,13 @@ from harness.history import RunRow, Series, Tally, all_series
 from harness.ledger import Entry
 from harness.matrix import Matrix
 from harness.model import Run, Status
+from harness.news import Session
 from reports._files import slug
 
 NIGHTS = 14
 """So many sessions are read whole."""
 KEPT = 1000
 """The newest so many runs keep the page that they once got."""
-
-
-class Session(Protocol):
-    """What is known of a session besides its runs. `harness.store.Session` is one."""
-
-    @property
-    def id(self) -> str:
-        """The name that its runs bear."""
-        ...
-
-    @property
-    def started(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-    @property
-    def finished(self) -> float | None:
-        """When it came to its end; None when it has not."""
-        ...
-
-    @property
-    def plan(self) -> Any:
-        """What was to be run: a list with an entry a run."""
-        ...
 
 
 class Runs(Protocol):

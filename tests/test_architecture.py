@@ -133,9 +133,7 @@ TABLE = {
     "harness.decide": "changes comparable diverge effects history model",
     "harness.compare": "cases decide elsewhere model repository worktrees",
     "harness.pairs": "comparable decide history model",
-    "harness.compare_recorded": (
-        "compare database decide history model pairs queries repository tables | sqlalchemy"
-    ),
+    "harness.compare_recorded": "compare decide history model pairs repository store",
     "harness.fixes": "elsewhere model worktrees",
     "harness.bisection": "elsewhere model repository worktrees",
     "harness.ledger": "model plain",
@@ -158,7 +156,8 @@ TABLE = {
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
     "harness.case_files": "tables | sqlalchemy",
     "harness.sessions": "matrix plain rows | sqlalchemy",
-    "harness.store": "case_files database history matrix model plain queries rows sessions tables | sqlalchemy",
+    "harness.archive": "case_files database history matrix model queries rows sessions tables | sqlalchemy",
+    "harness.store": "archive case_files database matrix model queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "changes comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | markupsafe numpy",
