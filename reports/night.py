@@ -1,10 +1,12 @@
 """The latest night: what is healthy, what is not and why, as a matrix of cases and backends."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.clocks import misdated, namesakes
 from harness.history import METRICS, Tally
 from harness.matrix import shares
 from harness.model import Diagnosis, Run, Status, Verdict
@@ -85,6 +87,7 @@ def _content(site: Site) -> Mapping[str, Any]:
         "headline": headline(runs),
         "commits": sorted({commit_of(run) for run in runs}),
         "machines": sorted({machine_of(run) for run in runs}),
+        "notes": list(_notes(site)),
         "since": since_last_night(site),
         "backends": _columns(runs),
         "rows": _matrix(site, runs),
@@ -98,6 +101,19 @@ def _content(site: Site) -> Mapping[str, Any]:
         "kept": sum(tally.runs for tally in site.tallies),
         "rebases": len(site.rebases),
     }
+
+
+def _notes(site: Site) -> Iterable[str]:
+    """What dates and names of machines tell against the order and the series of the nights that are shown."""
+    runs = [run for night in site.nights for run in night.runs]
+    wrong = misdated(runs, math.inf)
+    if wrong:
+        yield (
+            f"{len(wrong)} of {len(runs)} runs are dated before the commit that they measured: "
+            "a clock was wrong, and the order is that of the dates."
+        )
+    for host in namesakes(runs):
+        yield f"Host {host[:8]} is the name of several machines: their times are in one series."
 
 
 def _matrix(site: Site, runs: Iterable[Run]) -> dict[str, dict[str, Cell]]:

@@ -159,7 +159,7 @@ TABLE = {
     "harness.archive": "case_files database history matrix model queries rows sessions tables | sqlalchemy",
     "harness.store": "archive case_files database matrix model queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
-    "reports": "changes comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
+    "reports": "changes clocks comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | markupsafe numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.

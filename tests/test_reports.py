@@ -153,6 +153,15 @@ def test_nights_before_are_listed_with_their_verdict(index):
     assert "6 of 8 healthy; 1 fails; 1 could not be judged; 1 skipped" in index.text.split("Nights before")[1]
 
 
+def test_a_clock_that_was_wrong_and_a_name_that_machines_share_are_told(tmp_path):
+    later = {**nights.ENVIRONMENT, "commit_date": "2025-06-05T00:00:00+00:00", "host": "abc", "boot": "1"}
+    boots = ("1", "2", "1")
+    runs = [nights.a_run(night=at, environment={**later, "boot": boot}) for at, boot in enumerate(boots)]
+    text = parsed(reports.render(nights.History(runs), tmp_path)).text
+    assert "Note: 2 of 3 runs are dated before the commit that they measured: a clock was wrong" in text
+    assert "Note: Host abc is the name of several machines" in text
+
+
 def test_an_empty_history_gives_a_page_that_says_what_to_do(tmp_path):
     page = parsed(reports.render(nights.History([]), tmp_path))
     assert "Nothing has run yet" in page.text
