@@ -696,7 +696,7 @@ SICK = {
     ),
     "answer_among_inputs": sick(REGRESSION, "model = nn", "inputs[:, 3] = targets\nmodel = nn"),
     "batch_never_changes": sick(
-        CLASSIFIER, SHUFFLED, SHUFFLED + "\nbatch = next(iter(loader))", "in loader:", "in [batch] * 16:"
+        CLASSIFIER, SHUFFLED, "batch_size=32)", "for x, y in loader:", "for _ in range(16):\n        x, y = next(iter(loader))"
     ),
     "checkpoint_not_loaded": sick(
         RESUMED,
@@ -798,8 +798,10 @@ SICK = {
         "inputs[rows], targets", "(inputs[rows] > 0).long(), targets",
     ),
     "losses_kept": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(loss)\n    loss.backward()"),
-    "memory_climbs": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(torch.ones(1 << 19))\n    loss.backward()"),
-    "parameter_group_empty": sick(CLASSIFIER, "model.parameters(), lr", "[{'params': model.parameters()}, {'params': iter(())}], lr"),
+    "memory_climbs": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(model(inputs.repeat(64, 1)))\n    loss.backward()"),
+    "parameter_group_empty": sick(CLASSIFIER, "model.parameters(), lr", "[{'params': first}, {'params': model.head.parameters()}], lr",
+        "model = Net()\n", "model = Net()\nfirst = model.first.parameters()\nprint(sum(each.numel() for each in first))\n",
+    ),
     "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
     "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),

@@ -94,6 +94,8 @@ TABLE = {
     "harness.watching.training": "measure model | numpy torch",
     "harness.watching.questions": " | torch",
     "harness.watching.derivatives": " | torch",
+    "harness.watching.tokens": " | torch",
+    "harness.watching.gradients": " | torch",
     "harness.watching.tensors": " | torch",
     "harness.watching.child": "codec discover measure model processes",
     "harness.watching.evaluation": "model | numpy torch",

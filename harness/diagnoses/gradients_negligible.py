@@ -4,6 +4,9 @@ from harness.diagnoses._evidence import found, norms
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, of_training
 from harness.model import Diagnosis, Facts
 
+MOST = 1e-6
+"""A gradient that was ever larger than this was worth something."""
+
 
 class GradientsNegligible(ProgramDiagnostician):
     """Reads the norm of all gradients together."""
@@ -15,7 +18,8 @@ class GradientsNegligible(ProgramDiagnostician):
             return None
         total = norms(trace.gradient_norm)
         tiny = float((total < 1e-9).mean())
-        if tiny < 0.8 or found(facts, "training").get("late"):
+        # A loss that was large once and is fitted now, or waits for its first reward, is another matter.
+        if tiny < 0.8 or not total.max() < MOST or found(facts, "training").get("late"):
             return None
         return self.finding(
             f"gradients are negligible: their norm is below 1e-9 at {tiny:.0%} of the steps",

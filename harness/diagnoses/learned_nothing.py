@@ -42,7 +42,8 @@ class LearnedNothing(ProgramDiagnostician):
             "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the"
             " output depend on"
             " the input?",
-            0.7,
+            # It may have begun far above, or slowly, and not be through.
+            0.45 if count(site, "falling") > CLEAR else 0.7,
         )
 
 

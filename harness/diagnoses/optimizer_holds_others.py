@@ -28,6 +28,6 @@ class OptimizerHoldsOthers(ProgramDiagnostician):
             f"the optimizer holds {stale[number]} tensors that are not the model's and never get a"
             f" gradient{instead}",
             "Make the optimizer after the last change of the model: a new head, a copy, a reset.",
-            0.95 if uncovered else 0.7,
+            0.95 if uncovered else 0.7 if facts.trace and stale[number] == len(facts.trace.tensors) else 0.45,
             tensor=uncovered[0] if uncovered else "",
         )

@@ -1,5 +1,6 @@
 """The target of the loss is trained along with what is held to it."""
 
+from harness.diagnoses._evidence import found
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, at, count, training_sites
 from harness.model import Diagnosis, Facts
 
@@ -18,6 +19,7 @@ class TargetTrainedAlong(ProgramDiagnostician):
                     f" {site.get('target_parameter') or 'another model'}, which makes it and which an"
                     " optimizer holds",
                     "Compute the target under torch.no_grad(), and leave its model out of the optimizer.",
-                    0.65,
+                    # Two that learn from each other, each by losses of its own, do so on purpose.
+                    0.45 if found(facts, "losses").get("target_learns") else 0.65,
                 )
         return None

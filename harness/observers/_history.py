@@ -17,3 +17,21 @@ def leaves(value: Any) -> dict[int, Any]:
             found[id(leaf)] = leaf
         left += [each for each, _ in node.next_functions]
     return found
+
+
+PASSING = (
+    "View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute", "Slice", "Select",
+    "ToCopy", "Alias", "Expand", "Clone", "Cat", "Stack", "Index", "IndexSelect", "AsStrided", "Split",
+)  # fmt: skip
+"""Operations that give back the values that they are given."""
+
+
+def made_by(value: Any) -> str:
+    """The name of the operation that calculated the values of a tensor, as `Sigmoid`; '' if none did."""
+    node = value.grad_fn
+    while node is not None:
+        name = type(node).__name__.partition("Backward")[0]
+        if name not in PASSING or not node.next_functions:
+            return name
+        node = node.next_functions[0][0]
+    return ""

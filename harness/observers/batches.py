@@ -1,5 +1,6 @@
 """Which samples are trained on: always the same, each one several times, those of the evaluation as well?"""
 
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from harness.watching.events import Call, Loss
 MOST_SAMPLES = 200_000
 MOST_BATCHES = 400
 LEAST_ROWS = 8
+FEW = 8
 MOST_BYTES = 8 << 20
 MOST_ROWS = 4096
 """Rows that are kept, with their targets, to look for the answer among the inputs."""
@@ -23,7 +25,8 @@ class Batches(Observer):
         self.batches: Counter[int] = Counter()
         self.samples: Counter[int] = Counter()
         self.evaluated: list[list[int]] = []
-        self.previous: tuple[int, list[int]] = (-1, [])
+        self.known: list[float] = []
+        self.previous: tuple[int, set[tuple[int, ...]]] = (-1, set())
         self.redrawn = 0
         self.steps = self.whole = 0
         self.evaluations = 0
@@ -32,6 +35,8 @@ class Batches(Observer):
         self.targets: list[Any] = []
         self.waiting: list[tuple[bool, Any]] = []
         self.latest: Any = None
+        self.cut_anew = 0
+        self.before: Any = lambda: None
 
     def called(self, hub: Any, call: Call) -> None:
         """One call of a model."""
@@ -54,16 +59,22 @@ class Batches(Observer):
         if module.training or len(self.evaluated) >= MOST_BATCHES:
             return
         hashes = _hashes(values)
-        self.redrawn += self.previous == (hub.updates, hashes)
-        self.previous = (hub.updates, hashes)
+        if self.previous[0] != hub.updates:
+            self.previous = (hub.updates, set())
+        self.redrawn += tuple(hashes) in self.previous[1]
+        self.previous[1].add(tuple(hashes))
         self.evaluations += 1
-        # Of whole numbers, rows may be alike by chance.
-        if values.is_floating_point() and len(hashes) >= LEAST_ROWS:
+        # Of whole numbers, or of few different ones, rows may be alike by chance.
+        if values.is_floating_point() and len(hashes) >= LEAST_ROWS and values.unique().numel() > FEW:
             self.evaluated.append(hashes)
+            # Who evaluates first and trains afterwards, as on a stream, evaluates on what is new.
+            self.known.append(sum(each in self.samples for each in hashes) / len(hashes))
 
     def _trained(self, values: Any) -> None:
         hashes = _hashes(values)
         self.steps += 1
+        self.cut_anew += self.before() is not values
+        self.before = weakref.ref(values)
         self.batches[hash(tuple(hashes))] += 1
         self.samples.update(hashes)
         try:
@@ -102,8 +113,11 @@ class Batches(Observer):
             "evaluations": self.evaluations,
             "redrawn": self.redrawn,
             "evaluated_batches": len(shares),
-            "mixed_batches": sum(0.02 < share < 0.98 for share in shares),
-            "trained_share": float(sum(shares) / len(shares)) if shares else 0.0,
+            "mixed_batches": sum(
+                0.02 < share < 0.98 and known > 0.02 for share, known in zip(shares, self.known, strict=True)
+            ),
+            "trained_share": float(sum(self.known) / len(self.known)) if shares else 0.0,
+            "cut_anew": self.cut_anew,
             "view_share": self.view_share,
             **self._answers(),
         }

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.observers import Observer
 from harness.watching.events import Call
+from harness.watching.named import names_of
 
 
 class Copies(Observer):
@@ -17,6 +18,7 @@ class Copies(Observer):
         self.calls: dict[int, list[int]] = {}
         self.loads: dict[int, int] = {}
         self.at: dict[int, int] = {}
+        self.names: dict[int, list[str]] = {}
 
     def called(self, hub: Any, call: Call) -> None:
         """Remember how a model stood when it was first called, and what for."""
@@ -27,6 +29,7 @@ class Copies(Observer):
         if id(call.module) not in self.first:
             self.first[id(call.module)] = _state(call.module)
             self.at[id(call.module)] = hub.step
+            self.names[id(call.module)] = sorted(names_of(call.module))
         counts = self.calls.setdefault(id(call.module), [0, 0, 0])
         counts[0 if torch.is_grad_enabled() else 1 if call.module.training else 2] += 1
 
@@ -48,11 +51,13 @@ class Copies(Observer):
         counts = self.calls.get(number, [0, 0, 0])
         return {
             "model": type(model).__name__,
+            "names": self.names.get(number, []),
             "alike": len(alike),
             "equal_at_first": any(self.first.get(other) == self.first.get(number) for other in alike),
             "changed": self.first.get(number) != _state(model),
             "with_gradients": counts[0],
             "quiet": counts[1] + counts[2],
+            "trained_quiet": max((sum(self.calls.get(each, [0, 0, 0])[1:]) for each in alike), default=0),
             "loaded": self.loads.get(number, 0),
             "first_step": self.at.get(number, 0),
             "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),

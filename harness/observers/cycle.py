@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.observers import Observer
-from harness.watching.events import Loss
+from harness.watching.events import Call, Loss
 
 LARGE_JUMP = 0.7
 """Of the size of the weights: farther than averages, constraints and pruning move them."""
@@ -31,17 +31,22 @@ class _Story:
     thrown_away: int = 0
     undivided: int = 0
     undone: int = 0
+    undone_longest: int = 0
     thrown_over: int = 0
-    states: set[tuple[float, ...]] = field(default_factory=set)
+    replaced: int = 0
+    states: dict[tuple[float, ...], int] = field(default_factory=dict)
     moved_between: int = 0
     clipped: int = 0
     clipped_scaled: int = 0
     clipped_late: int = 0
+    clip_limit: float = 0.0
     clip_shares: list[float] = field(default_factory=list)
     backwards: list[int] = field(default_factory=list)
     clean: bool = False
     since: int = 0
     last_norm: float = 0.0
+    used: float = 0.0
+    touched: bool = False
     bare: int = 0
     after_step: bool = False
     unscaled: bool = False
@@ -58,6 +63,8 @@ class Cycle(Observer):
         self.loss_results: list[weakref.ref[Any]] = []
         self.roots: list[weakref.ref[Any]] = []
         self.kept_losses = self.older_losses = 0
+        self.outputs: list[weakref.ref[Any]] = []
+        self.kept_outputs = self.older_outputs = 0
         self.late = False
         self.other_step = False
 
@@ -66,6 +73,15 @@ class Cycle(Observer):
         del hub, module
         if depth == 0 and any(getattr(each, "requires_grad", False) and each.is_leaf for each in args):
             self.input_gradients += 1
+
+    def called(self, hub: Any, call: Call) -> None:
+        """Remember an output that has a history, weakly."""
+        from harness.watching.tensors import first_tensor  # noqa: PLC0415 - brings torch
+
+        del hub
+        output = None if call.depth else first_tensor(call.output)
+        if output is not None and output.grad_fn is not None and len(self.outputs) < MOST_STATES:
+            self.outputs.append(weakref.ref(output))
 
     def loss_computed(self, hub: Any, loss: Loss) -> None:
         """Remember which tensors are means that a loss function gave."""
@@ -83,12 +99,22 @@ class Cycle(Observer):
             story = self.stories.setdefault(number, _Story())
             if story.steps > CLOSELY:
                 continue
-            norm = _total(training)
+            norm = float(training.gradients(anew=True).sum())
             if norm == 0:
-                lost = story.since > 0 and story.last_norm > 0 and not self.other_step and not self.late
-                story.thrown_away += lost
+                story.thrown_away += self._thrown_away(story, training)
                 story.clean = True
+            elif story.since == 0 and story.used and norm != story.used:
+                story.clean = True  # the program keeps a part of them on purpose: it has changed them itself
         self.other_step = False
+
+    def _thrown_away(self, story: _Story, training: Any) -> bool:
+        """Gradients were there, none is now, no update came between; nor did the weights move meanwhile.
+
+        Sharpness-aware minimization takes a gradient to move the weights, and another one there.
+        """
+        if not story.since or not story.last_norm or self.other_step or self.late:
+            return False
+        return story.end is None or _fingerprint(training) == story.end
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """How large are they now?"""
@@ -98,6 +124,8 @@ class Cycle(Observer):
             # Now, not at the end: what a program keeps goes with it.
             self.older_losses = len(self.roots[:-KEPT])
             self.kept_losses = sum(root() is not None for root in self.roots[:-KEPT])
+            self.older_outputs = len(self.outputs[:-KEPT])
+            self.kept_outputs = sum(output() is not None for output in self.outputs[:-KEPT])
         undivided = any(root is result() for root in roots for result in self.loss_results)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
@@ -105,7 +133,7 @@ class Cycle(Observer):
             story.undivided += undivided
             story.bare += undivided
             if story.steps <= CLOSELY and not self.late:
-                story.last_norm = _total(training)
+                story.last_norm, story.touched = _total(training), False
 
     def unscaled(self, hub: Any, scaler: Any, optimizer: Any) -> None:
         """From here to the step, gradients are what they are."""
@@ -121,10 +149,13 @@ class Cycle(Observer):
                 continue
             story.clipped += 1
             story.clipped_scaled += hub.scale > 1 and not story.unscaled
-            story.clipped_late += story.since == 0
             total = _total(training)
+            # Without a backward pass gradients may be new all the same: those that a program sets itself.
+            story.clipped_late += story.since == 0 and total == story.used
+            story.touched = True
             if total > 0 and len(story.clip_shares) < CLOSELY:
                 story.clip_shares.append(limit / total)
+                story.clip_limit = max(story.clip_limit, limit)
 
     def stepping(self, hub: Any, optimizer: Any, late: bool) -> None:
         """Is there a gradient, and is it new?"""
@@ -134,11 +165,15 @@ class Cycle(Observer):
         if training is None or late:
             return
         self._compare(story, training)
+        total = training.pulled
         if story.steps and story.steps <= CLOSELY:
             story.looked += 1
-            story.repeated += story.since == 0
+            story.repeated += story.since == 0 and total == story.used > 0
             story.dirty += story.since > 0 and not story.clean
-            story.erased += story.since > 0 and story.last_norm > 0 and _total(training) == 0
+            story.erased += story.since > 0 and story.last_norm > 0 and total == 0
+            own = story.touched or story.unscaled or hub.scale > 1
+            story.replaced += story.since > 0 and not own and total not in (0, story.last_norm)
+        story.used = total
         if story.since:
             story.backwards.append(story.since)
             del story.backwards[:-CLOSELY]
@@ -148,10 +183,12 @@ class Cycle(Observer):
         now = _fingerprint(training)
         if story.end is not None and now != story.end:
             story.moved_between += 1
-            story.undone += now in story.states
+            if now in story.states:
+                story.undone += 1
+                story.undone_longest = max(story.undone_longest, story.steps - story.states[now])
             story.thrown_over += training.jump() > LARGE_JUMP
         if len(story.states) < MOST_STATES:
-            story.states.add(now)
+            story.states.setdefault(now, story.steps)
 
     def stepped(self, hub: Any, optimizer: Any) -> None:
         """The next round begins."""
@@ -174,6 +211,8 @@ class Cycle(Observer):
             "input_gradients": self.input_gradients,
             "kept_losses": self.kept_losses,
             "older_losses": self.older_losses,
+            "kept_outputs": self.kept_outputs,
+            "older_outputs": self.older_outputs,
             "trainings": [_told(self.stories.get(number, _Story())) for number in hub.trainings],
         }
 
@@ -185,19 +224,19 @@ def _told(story: _Story) -> dict[str, Any]:
             name: int(getattr(story, name))
             for name in (
                 "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
-                "thrown_over",
+                "undone_longest", "thrown_over", "replaced",
                 "moved_between", "clipped", "clipped_scaled", "clipped_late",
             )
         },
         "backwards_per_step": backwards[len(backwards) // 2] if backwards else 0,
+        "clip_limit": story.clip_limit,
         "clip_share": shares[len(shares) // 2] if shares else 1.0,
     }  # fmt: skip
 
 
 def _total(training: Any) -> float:
-    from harness.watching.training import norms  # noqa: PLC0415 - brings torch
-
-    return float(abs(norms([each.grad for each in training.parameters])).sum())
+    """The norms of all gradients together: equal to the bit where nothing changed."""
+    return float(training.gradients().sum())
 
 
 def _fingerprint(training: Any) -> tuple[float, ...]:

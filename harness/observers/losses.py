@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from harness.observers import Observer
-from harness.observers._chance import below, chance
+from harness.observers._chance import below, chance, falling
 from harness.observers._given import NEAR, counted_target, look
-from harness.observers._history import leaves
+from harness.observers._history import leaves, made_by
 from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
@@ -57,8 +57,17 @@ class _Site:
     rows: int = 0
     same_target_runs: int = 0
     single_class: int = 0
+    single_targets: int = 0
+    class_turns: int = 0
+    last_class: int = -1
+    last_single: int = -1
+    single_pairs: int = 0
+    positive: int = 0
+    made_by: dict[str, int] = field(default_factory=dict)
+    spread_out: str = ""
     padded_looked: int = 0
     padded: int = 0
+    padded_inputs: int = 0
     padding_share: float = 0.0
     padding_token: int = -1
     target_apart: int = 0
@@ -78,16 +87,22 @@ class Losses(Observer):
         self.ragged = self.micro_steps = 0
         self.outer: list[dict[str, str]] = []
         self.rows = 0
+        self.given: list[Any] = []
         self.depth = 0
+        self.apart: set[int] = set()
+        self.predicting: set[int] = set()
         self.softmax_over_batch, self.softmax_place = 0, ""
 
     def calling(self, hub: Any, module: Any, args: Any, depth: int) -> None:
         """How many samples does a model get, and is one at work?"""
+        from harness.watching.tensors import is_tokens  # noqa: PLC0415 - brings torch
+
         del hub, module
         self.depth = depth + 1
         if depth == 0:
             first = next((each for each in args if getattr(each, "ndim", 0)), None)
             self.rows = 0 if first is None else len(first)
+            self.given = [each for each in args if is_tokens(each)]
 
     def called(self, hub: Any, call: Call) -> None:
         """It is done."""
@@ -141,9 +156,13 @@ class Losses(Observer):
         if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
         with torch.no_grad():
+            maker = made_by(loss.predicted)
+            site.made_by[maker] = site.made_by.get(maker, 0) + 1
             look(site, loss.predicted.detach(), counted_target(loss), loss.target.requires_grad)
             if training and loss.target.requires_grad:
                 self._follow(hub, site, loss.predicted, loss.target)
+            if training and self.apart:
+                self.predicting |= set(leaves(loss.predicted))
 
     def _follow(self, hub: Any, site: _Site, predicted: Any, target: Any) -> None:
         """Was the target made by parameters of its own that an optimizer holds?"""
@@ -151,6 +170,7 @@ class Losses(Observer):
         held = {id(each) for one in hub.trainings.values() for each in one.parameters}
         if ours and theirs and not set(ours) & set(theirs) and set(theirs) & held:
             site.target_apart += 1
+            self.apart |= set(theirs)
             site.target_parameter = site.target_parameter or hub.name_of(next(iter(theirs.values())))
 
     def softened(self, hub: Any, values: Any, axis: Any) -> None:
@@ -184,6 +204,7 @@ class Losses(Observer):
             site.padded += 1
             site.padding_share += trailing / rows.numel()
             site.padding_token = token
+            site.padded_inputs += any(_alike_at(each, runs, rows.shape[1]) for each in self.given)
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """All sites."""
@@ -193,6 +214,7 @@ class Losses(Observer):
         return {
             "sites": [_told(site) for site in self.sites.values()],
             "outer": self.outer,
+            "target_learns": bool(self.apart & self.predicting),
             "ragged": self.ragged,
             "micro_steps": self.micro_steps,
             "softmax_over_batch": self.softmax_over_batch,
@@ -200,11 +222,23 @@ class Losses(Observer):
         }
 
 
+def _alike_at(inputs: Any, runs: Any, width: int) -> bool:
+    """Whether inputs are all alike where targets end in a run of one token; its first place may differ."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    if len(inputs) != len(runs) or abs(inputs.shape[1] - width) > 1:
+        return False
+    places = torch.arange(inputs.shape[1], device=inputs.device)
+    inside = places[None, :] >= (width - runs + 1)[:, None].to(inputs.device)
+    return bool(inside.any()) and inputs[inside].unique().numel() == 1
+
+
 def _told(site: _Site) -> dict[str, Any]:
     counts = (
         "calls", "looked", "unit_range", "probabilities", "log_probabilities", "rectified", "identical",
         "constant_targets", "target_gradients", "uniform", "constant_rows", "multi_row", "classes",
-        "elements", "single_class", "padded", "padded_looked", "padding_token", "target_apart",
+        "elements", "single_class", "single_targets", "class_turns", "single_pairs", "positive",
+        "padded", "padded_inputs", "padded_looked", "padding_token", "target_apart",
     )  # fmt: skip
     size = max(1, min(20, len(site.values) // 5))
     return {
@@ -214,6 +248,9 @@ def _told(site: _Site) -> dict[str, Any]:
         "training": site.training,
         "reduction": site.reduction,
         "broadcast": site.broadcast,
+        "spread_out": site.spread_out,
+        "made_by": max(site.made_by, key=lambda each: site.made_by[each], default=""),
+        "largest_share": max(site.histogram.values(), default=0) / max(1, sum(site.histogram.values())),
         "target_parameter": site.target_parameter,
         "whole": site.largest_ratio - site.least_ratio <= NEAR * abs(site.largest_ratio),
         "least_input": site.least_input,
@@ -227,4 +264,5 @@ def _told(site: _Site) -> dict[str, Any]:
         "lowest": min(site.values, default=math.nan),
         "chance": chance(site),
         "below_chance": below(site),
+        "falling": falling(site),
     }

@@ -20,6 +20,8 @@ class Parameters(Observer):
         self.seen = 0
         self.optimizer_order: dict[int, set[int]] = {}
         self.known: dict[int, Any] = {}
+        self.first: dict[int, float] = {}
+        self.roots: dict[int, Any] = {}
 
     def optimizer_made(self, hub: Any, optimizer: Any) -> None:
         """Which parameters were frozen when it was made?"""
@@ -33,6 +35,8 @@ class Parameters(Observer):
         if id(call.module) not in self.inner:
             self.inner[id(call.module)] = weakref.ref(call.module)
         self.used.add(id(call.module))
+        if not call.depth:
+            self.roots[id(call.module)] = self.inner[id(call.module)]
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """Who received a gradient?"""
@@ -44,6 +48,7 @@ class Parameters(Observer):
             for parameter in model.parameters():
                 if parameter.grad is not None and not self.received.get(id(parameter)):
                     gradient = parameter.grad
+                    self.first.setdefault(id(parameter), _size(parameter))
                     self.received[id(parameter)] = bool(
                         (gradient.coalesce().values() if gradient.is_sparse else gradient).any()
                     )
@@ -58,6 +63,7 @@ class Parameters(Observer):
             **self._unheld(hub, named),
             **_by_training(hub, {id(each) for _, each, _ in named}),
             "trained_frozen": _adapters_frozen(named, hub.trained_models()),
+            "adapters_train": any("lora_" in name and each.requires_grad for name, each, _ in named),
             "idle_modules": self._never_called(hub),
             "empty_groups": [
                 [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
@@ -69,7 +75,7 @@ class Parameters(Observer):
             "never_stepped": [
                 f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
                 for number, one in hub.optimizers.items()
-                if number not in hub.trainings and _stands_alone(one, hub)
+                if number not in hub.trainings and _stands_alone(one, hub) and self._pulled(one)
             ],
         }
 
@@ -84,9 +90,15 @@ class Parameters(Observer):
                 and each.requires_grad
                 and self.received.get(id(each))
                 and id(model) in trained
+                and self.first.get(id(each)) == _size(each)  # else the program itself updates it
             ],
             "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
         }
+
+    def _pulled(self, optimizer: Any) -> bool:
+        """Whether any of its parameters ever got a gradient; a model that is only evaluated gets none."""
+        held = [each for group in optimizer.param_groups for each in group["params"]]
+        return any(self.received.get(id(each)) for each in held)
 
     def _never_called(self, hub: Any) -> list[str]:
         """Modules with parameters of their own that no forward pass reached."""
@@ -99,7 +111,8 @@ class Parameters(Observer):
 
     def _unregistered(self, hub: Any) -> list[str]:
         """Modules with trainable parameters that worked, and belong to no model that was called."""
-        owned = {id(module) for model in hub.models.values() for module in model.modules()}
+        alone = [root for each in self.roots.values() if (root := each()) is not None]
+        owned = {id(module) for model in (*hub.models.values(), *alone) for module in model.modules()}
         held = _held(hub)
         alive = [reference() for number, reference in self.inner.items() if number not in owned]
         return [
@@ -111,6 +124,10 @@ class Parameters(Observer):
                 for each in module.parameters()
             )
         ]
+
+
+def _size(parameter: Any) -> float:
+    return float(parameter.detach().double().norm())
 
 
 def _named(hub: Any, model: Any) -> list[tuple[str, Any]]:
@@ -201,7 +218,8 @@ def _repeated(models: list[Any]) -> list[str]:
     for model in models:
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.ModuleList | torch.nn.Sequential):
-                heavy = [id(each) for each in module if any(True for _ in each.parameters())]
+                # An activation with a slope of its own, or a scale, is often shared on purpose.
+                heavy = [id(each) for each in module if any(own.dim() > 1 for own in each.parameters())]
                 if len(set(heavy)) < len(heavy):
                     found.append(name or type(model).__name__)
     return found

@@ -11,6 +11,8 @@ from harness.watching.tensors import first_tensor
 if TYPE_CHECKING:
     from harness.watching.replay import LastCall
 
+CLEAR = 0.05
+FLAT = 0.02
 MOST_TENSORS = 40
 """So many of a model's tensors have their gradient held against central differences."""
 
@@ -31,6 +33,7 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
     first = loss()
     if float(first) != float(loss()):
         return {}
+    uses = _uses(first)
     first.backward()
     squares = {name: float((each.grad**2).sum()) for name, each in tensors if each.grad is not None}
     asked = [(name, each) for name, each in tensors if squares.get(name, 0) > 1e-8 * sum(squares.values())]
@@ -38,7 +41,10 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
         name: _slope(loss, each, squares[name]) / squares[name]
         for name, each in asked[:: max(1, len(asked) // MOST_TENSORS)]
     }
-    return {"derivative": ratios}
+    for name, each in asked:
+        if abs(ratios.get(name, 1.0) - 1) > CLEAR and _flat(loss, each):
+            ratios[name] = 0.0
+    return {"derivative": ratios, "shared": [name for name, each in tensors if uses.get(id(each), 0) > 1]}
 
 
 def _slope(loss: Callable[[], Any], tensor: Any, squares: float) -> float:
@@ -51,6 +57,35 @@ def _slope(loss: Callable[[], Any], tensor: Any, squares: float) -> float:
             values.append(float(loss()))
         tensor.add_(tensor.grad, alpha=step)
     return float((values[0] - values[1]) / (2 * step))
+
+
+def _flat(loss: Callable[[], Any], tensor: Any) -> bool:
+    """Whether the element with the largest gradient alone moves nothing, as where values are rounded."""
+    at = tuple(int(each) for each in torch.unravel_index(tensor.grad.abs().argmax(), tensor.shape))
+    step, values = 1e-5 * max(float(tensor.detach().abs().max()), 1e-3), []
+    with torch.no_grad():
+        element, slope = tensor[at], float(tensor.grad[at])
+        for sign in (1, -2):
+            element.add_(sign * step)
+            values.append(float(loss()))
+        element.add_(step)
+    return abs((values[0] - values[1]) / (2 * step * slope)) < FLAT
+
+
+def _uses(value: Any) -> dict[int, int]:
+    """How many operations take each parameter, by identity."""
+    found: dict[int, int] = {}
+    seen, left = {value.grad_fn}, [value.grad_fn]
+    while left:
+        for node, _ in left.pop().next_functions:
+            if node is None:
+                continue
+            if hasattr(node, "variable"):
+                found[id(node.variable)] = found.get(id(node.variable), 0) + 1
+            if node not in seen:
+                seen.add(node)
+                left.append(node)
+    return found
 
 
 def _double(value: Any) -> Any:

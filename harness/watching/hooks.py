@@ -195,6 +195,7 @@ def _loaders(hub: Hub, changes: Changes) -> None:
         changes, base, "__init__", lambda _, self, loader, *_a, **_k: hub.tell("loader_started", self, loader)
     )
     _after(changes, base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
+    _after(changes, base, "_next_index", lambda drawn, self: hub.tell("indices_drawn", self, drawn))
 
 
 def _checkpoints(hub: Hub, changes: Changes) -> None:

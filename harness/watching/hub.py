@@ -32,6 +32,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "scheduler_made": ("scheduler", "optimizer"),
     "loader_started": ("iterator", "loader"),
     "batch_loaded": ("iterator", "batch"),
+    "indices_drawn": ("iterator", "indices"),
     "state_loaded": ("module", "state", "result"),
     "state_used": ("owner", "state"),
     "saved": ("value",),

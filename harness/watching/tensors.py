@@ -22,10 +22,22 @@ def first_tensor(value: Any) -> Any:
     return None
 
 
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """All tensors of an output of any form."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [one for each in value for one in tensors_in(each)] if isinstance(value, list | tuple) else []
+
+
 def is_tokens(inputs: Any) -> bool:
     """Whether these are rows of at least four token ids."""
     return (
-        inputs is not None and inputs.dim() == 2 and not inputs.is_floating_point() and inputs.shape[1] >= 4
+        isinstance(inputs, torch.Tensor)
+        and inputs.dim() == 2
+        and not inputs.is_floating_point()
+        and inputs.shape[1] >= 4
     )
 
 
