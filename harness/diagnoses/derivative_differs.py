@@ -40,11 +40,11 @@ class DerivativeDiffers(ProgramDiagnostician):
 
 
 def _meant(asked: Mapping[str, Any], ratios: Mapping[str, float]) -> bool:
-    """Whether it may be on purpose: all scaled by one factor, or steps of a recurrence cut short.
+    """Whether it may be on purpose: all scaled by one factor, or what is iterated cut short.
 
     A recurrence that is cut at every single step cannot learn what it is for.
     """
     values = sorted(ratios.values())
     if len(values) > 1 and values[-1] - values[0] < ONE * values[-1]:
         return True
-    return set(ratios) <= set(names(asked, "shared")) and not asked.get("time_cut")
+    return bool(set(ratios) & set(names(asked, "repeated"))) and not asked.get("time_cut")

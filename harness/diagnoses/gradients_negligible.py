@@ -1,7 +1,7 @@
 """Gradients are so small that they can move nothing."""
 
 from harness.diagnoses._evidence import found, norms
-from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, of_training
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, alone_in_program, of_training
 from harness.model import Diagnosis, Facts
 
 MOST = 1e-6
@@ -25,6 +25,6 @@ class GradientsNegligible(ProgramDiagnostician):
             f"gradients are negligible: their norm is below 1e-9 at {tiny:.0%} of the steps",
             "Does the loss depend on the weights? Is it squashed, scaled down, or computed in float16"
             " without scaling?",
-            0.85,
+            0.85 if alone_in_program(facts) or total.any() else 0.45,
             step=0,
         )

@@ -37,8 +37,8 @@ class NoGradientArrives(ProgramDiagnostician):
 def _left_out(facts: Facts, cut: list[str]) -> bool:
     """Whether a part of a model, not all of it, gives outputs that the loss does not use."""
     for asked in entries(facts, "behaviour", "models"):
-        reached = names(asked, "reached")
-        own = {name for name in reached for each in cut if each == name or each.endswith(f".{name}")}
-        if own and len(own) >= len(set(cut)) and len(own) < len(reached):
+        reached, unfelt = names(asked, "reached"), names(asked, "unfelt")
+        idle = {name for name in (*reached, *unfelt) if any(f".{each}".endswith(f".{name}") for each in cut)}
+        if len(idle) >= len(set(cut)) and set(reached) - idle:
             return True
     return False

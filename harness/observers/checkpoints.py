@@ -15,12 +15,14 @@ class Checkpoints(Observer):
         self.loads: list[dict[str, Any]] = []
         self.saves = 0
         self.waiting: dict[int, tuple[str, int]] = {}
+        self.earlier: set[int] = set()
         self.resumed: list[int] = []
         self.kept: list[Any] = []
         self.used = 0
 
     def loaded(self, hub: Any, value: Any) -> None:
         """A file was read: does it hold the state of an optimizer or a scheduler?"""
+        self.earlier |= set(hub.trainings)
         for state in _training_states(value):
             self.waiting[id(state)] = ("scheduler" if "last_epoch" in state else "optimizer", hub.updates)
             self.resumed.append(id(state))
@@ -55,7 +57,7 @@ class Checkpoints(Observer):
         if self.used:
             return True
         states = [state for state in self.kept if "param_groups" in state]
-        steppers = [hub.optimizers[each] for each in hub.trainings if each in hub.optimizers]
+        steppers = [hub.optimizers[each] for each in hub.trainings if each not in self.earlier]
         own = [state for state in states if id(state) == number] or states
         return any(_settings(state) == _settings(one.state_dict()) for state in own for one in steppers)
 

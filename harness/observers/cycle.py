@@ -11,6 +11,7 @@ from harness.watching.events import Call, Loss
 LARGE_JUMP = 0.7
 """Of the size of the weights: farther than averages, constraints and pruning move them."""
 MOST_STATES = 10_000
+NEAR = 1e-3
 KEPT = 10
 """The latest losses may still be in use."""
 LOOK_BACK = 16
@@ -47,7 +48,9 @@ class _Story:
     last_norm: float = 0.0
     used: float = 0.0
     touched: bool = False
-    bare: int = 0
+    norms: Any = ()
+    part: tuple[bool, ...] = (True,)
+    parts: int = 0
     after_step: bool = False
     unscaled: bool = False
     end: Any = None
@@ -99,7 +102,8 @@ class Cycle(Observer):
             story = self.stories.setdefault(number, _Story())
             if story.steps > CLOSELY:
                 continue
-            norm = float(training.gradients(anew=True).sum())
+            story.norms = training.gradients(anew=True)
+            norm = float(story.norms.sum())
             if norm == 0:
                 story.thrown_away += self._thrown_away(story, training)
                 story.clean = True
@@ -130,10 +134,17 @@ class Cycle(Observer):
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
             story.since += 1
-            story.undivided += undivided
-            story.bare += undivided
             if story.steps <= CLOSELY and not self.late:
                 story.last_norm, story.touched = _total(training), False
+                self._compare_parts(story, training)
+            story.undivided += undivided and bool(story.part)
+
+    def _compare_parts(self, story: _Story, training: Any) -> None:
+        """Which tensors did this pass give a gradient, and are they those of the pass before?"""
+        now = training.gradients()
+        part = tuple((now != story.norms).tolist()) if len(story.norms) == len(now) else (True,)
+        story.parts += story.since > 1 and part != story.part
+        story.part = part if any(part) else ()
 
     def unscaled(self, hub: Any, scaler: Any, optimizer: Any) -> None:
         """From here to the step, gradients are what they are."""
@@ -153,6 +164,10 @@ class Cycle(Observer):
             # Without a backward pass gradients may be new all the same: those that a program sets itself.
             story.clipped_late += story.since == 0 and total == story.used
             story.touched = True
+            if story.since:
+                story.last_norm *= min(
+                    1.0, limit / max(float((training.gradients() ** 2).sum()) ** 0.5, 1e-12)
+                )
             if total > 0 and len(story.clip_shares) < CLOSELY:
                 story.clip_shares.append(limit / total)
                 story.clip_limit = max(story.clip_limit, limit)
@@ -171,8 +186,8 @@ class Cycle(Observer):
             story.repeated += story.since == 0 and total == story.used > 0
             story.dirty += story.since > 0 and not story.clean
             story.erased += story.since > 0 and story.last_norm > 0 and total == 0
-            own = story.touched or story.unscaled or hub.scale > 1
-            story.replaced += story.since > 0 and not own and total not in (0, story.last_norm)
+            other = abs(total - story.last_norm) > NEAR * story.last_norm and total > 0
+            story.replaced += story.since > 0 and other and not story.unscaled and hub.scale <= 1
         story.used = total
         if story.since:
             story.backwards.append(story.since)
@@ -224,7 +239,7 @@ def _told(story: _Story) -> dict[str, Any]:
             name: int(getattr(story, name))
             for name in (
                 "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
-                "undone_longest", "thrown_over", "replaced",
+                "undone_longest", "thrown_over", "replaced", "parts",
                 "moved_between", "clipped", "clipped_scaled", "clipped_late",
             )
         },

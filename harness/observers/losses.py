@@ -12,6 +12,7 @@ from harness.observers._chance import below, chance, falling
 from harness.observers._given import NEAR, counted_target, look
 from harness.observers._history import leaves, made_by
 from harness.watching.events import Call, Loss
+from harness.watching.named import names_of
 from harness.watching.places import place
 
 MOST_ELEMENTS = 1 << 20
@@ -90,6 +91,7 @@ class Losses(Observer):
         self.given: list[Any] = []
         self.depth = 0
         self.apart: set[int] = set()
+        self.teaches = False
         self.predicting: set[int] = set()
         self.softmax_over_batch, self.softmax_place = 0, ""
 
@@ -171,6 +173,7 @@ class Losses(Observer):
         if ours and theirs and not set(ours) & set(theirs) and set(theirs) & held:
             site.target_apart += 1
             self.apart |= set(theirs)
+            self.teaches = self.teaches or _teaches(hub, set(theirs))
             site.target_parameter = site.target_parameter or hub.name_of(next(iter(theirs.values())))
 
     def softened(self, hub: Any, values: Any, axis: Any) -> None:
@@ -214,12 +217,23 @@ class Losses(Observer):
         return {
             "sites": [_told(site) for site in self.sites.values()],
             "outer": self.outer,
+            "target_teaches": self.teaches,
             "target_learns": bool(self.apart & self.predicting),
             "ragged": self.ragged,
             "micro_steps": self.micro_steps,
             "softmax_over_batch": self.softmax_over_batch,
             "softmax_place": self.softmax_place,
         }
+
+
+TEACHERS = ("teacher", "target", "tgt", "ema", "momentum", "reference", "slow")
+
+
+def _teaches(hub: Any, made: set[int]) -> bool:
+    """Whether the model with these parameters is named as one that others follow, or is being evaluated."""
+    own = [one for one in hub.models.values() if any(id(each) in made for each in one.parameters())]
+    told = " ".join(name for one in own for name in names_of(one))
+    return any(word in told for word in TEACHERS) or any(not one.training for one in own)
 
 
 def _alike_at(inputs: Any, runs: Any, width: int) -> bool:

@@ -33,7 +33,7 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
     first = loss()
     if float(first) != float(loss()):
         return {}
-    uses = _uses(first)
+    uses, often = _uses(first), _called_often(exact, loss)
     first.backward()
     squares = {name: float((each.grad**2).sum()) for name, each in tensors if each.grad is not None}
     asked = [(name, each) for name, each in tensors if squares.get(name, 0) > 1e-8 * sum(squares.values())]
@@ -44,7 +44,10 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
     for name, each in asked:
         if abs(ratios.get(name, 1.0) - 1) > CLEAR and _flat(loss, each):
             ratios[name] = 0.0
-    return {"derivative": ratios, "shared": [name for name, each in tensors if uses.get(id(each), 0) > 1]}
+    return {
+        "derivative": ratios,
+        "repeated": [name for name, each in tensors if uses.get(id(each), 0) > 2 or name in often],
+    }
 
 
 def _slope(loss: Callable[[], Any], tensor: Any, squares: float) -> float:
@@ -86,6 +89,23 @@ def _uses(value: Any) -> dict[int, int]:
                 seen.add(node)
                 left.append(node)
     return found
+
+
+def _called_often(model: Any, loss: Callable[[], Any]) -> set[str]:
+    """Tensors of modules that a single call of the model calls several times, by name."""
+    calls: dict[int, int] = {}
+
+    def note(module: Any, *_: Any) -> None:
+        calls[id(module)] = calls.get(id(module), 0) + 1
+
+    handles = [each.register_forward_hook(note) for each in model.modules()]
+    try:
+        loss()
+    finally:
+        for handle in handles:
+            handle.remove()
+    often = {prefix for prefix, each in model.named_modules() if calls.get(id(each), 0) > 1}
+    return {name for name, _ in model.named_parameters() if name.rpartition(".")[0] in often}
 
 
 def _double(value: Any) -> Any:

@@ -4,8 +4,10 @@ from typing import Any
 
 import torch
 
-from harness.watching.replay import LastCall, with_first
+from harness.watching.replay import LastCall, output_of, with_first
 from harness.watching.tensors import first_tensor, tensors_in
+
+MOST_UNFELT = 24
 
 
 def reached(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -16,7 +18,24 @@ def reached(twin: Any, call: LastCall) -> dict[str, Any]:
     found = [name for name, each in twin.named_parameters() if each.grad is not None]
     for each in twin.parameters():
         each.grad = None
-    return {"reached": found}
+    return {"reached": found, "unfelt": _unfelt(twin, call, set(found))}
+
+
+def _unfelt(twin: Any, call: LastCall, reached: set[str]) -> list[str]:
+    """Tensors that no gradient reaches, and that may be anything without any output being another."""
+    others = [
+        (name, each) for name, each in twin.named_parameters() if name not in reached and each.requires_grad
+    ]
+    before, found = output_of(twin, call), []
+    for name, each in others[:MOST_UNFELT]:
+        with torch.no_grad():
+            kept = each.clone()
+            each.add_(1.0).mul_(-2.0)
+        if torch.equal(output_of(twin, call), before):
+            found.append(name)
+        with torch.no_grad():
+            each.copy_(kept)
+    return found
 
 
 def through_time(twin: Any, call: LastCall) -> dict[str, Any]:
