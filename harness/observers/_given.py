@@ -104,6 +104,7 @@ def _classes(site: Any, values: Any, target: Any) -> None:
     if not counted.numel() or site.classes > MOST_CLASSES:
         return
     found, counts = np.unique(counted.cpu().numpy(), return_counts=True)
+    site.distinct += len(found) == counted.numel() >= 4
     if len(found) == 1 and counted.numel() >= 4:
         site.single_class += 1
         site.single_targets += counted.numel()
@@ -113,3 +114,14 @@ def _classes(site: Any, values: Any, target: Any) -> None:
         site.last_single, site.last_class = site.calls, int(found[0])
     for value, count in zip(found.tolist(), counts.tolist(), strict=True):
         site.histogram[value] = site.histogram.get(value, 0) + count
+
+
+def alike_at(inputs: Any, runs: Any, width: int) -> bool:
+    """Whether inputs are all alike where targets end in a run of one token; its first place may differ."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    if len(inputs) != len(runs) or abs(inputs.shape[1] - width) > 1:
+        return False
+    places = torch.arange(inputs.shape[1], device=inputs.device)
+    inside = places[None, :] >= (width - runs + 1)[:, None].to(inputs.device)
+    return bool(inside.any()) and inputs[inside].unique().numel() == 1

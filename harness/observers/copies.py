@@ -57,11 +57,15 @@ class Copies(Observer):
             "changed": self.first.get(number) != _state(model),
             "with_gradients": counts[0],
             "quiet": counts[1] + counts[2],
+            "evaluated": counts[2],
             "trained_quiet": max((sum(self.calls.get(each, [0, 0, 0])[1:]) for each in alike), default=0),
             "loaded": self.loads.get(number, 0),
             "first_step": self.at.get(number, 0),
             "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),
             "likeness": max((_likeness(hub.models[other], model) for other in alike), default=0.0),
+            "stale_statistics": _untouched(model)
+            if any(not _untouched(hub.models[each]) for each in alike)
+            else 0,
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 
@@ -70,6 +74,15 @@ def _state(model: Any) -> tuple[float, ...]:
     from harness.watching.training import norms  # noqa: PLC0415 - brings torch
 
     return tuple(norms(list(model.parameters())).tolist())
+
+
+def _untouched(model: Any) -> int:
+    """Normalization layers whose running statistics are those that they were made with."""
+    return sum(
+        not bool(each.running_mean.any()) and bool((each.running_var == 1).all())
+        for each in model.modules()
+        if getattr(each, "running_mean", None) is not None and getattr(each, "running_var", None) is not None
+    )
 
 
 def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:

@@ -37,6 +37,8 @@ class _Story:
     replaced: int = 0
     states: dict[tuple[float, ...], int] = field(default_factory=dict)
     moved_between: int = 0
+    moved_evaluated: int = 0
+    evaluated: int = 0
     clipped: int = 0
     clipped_scaled: int = 0
     clipped_late: int = 0
@@ -51,6 +53,9 @@ class _Story:
     norms: Any = ()
     part: tuple[bool, ...] = (True,)
     parts: int = 0
+    tried: Any = None
+    tries: int = 0
+    tries_dirty: int = 0
     after_step: bool = False
     unscaled: bool = False
     end: Any = None
@@ -67,6 +72,7 @@ class Cycle(Observer):
         self.roots: list[weakref.ref[Any]] = []
         self.kept_losses = self.older_losses = 0
         self.outputs: list[weakref.ref[Any]] = []
+        self.evaluated: set[int] = set()
         self.kept_outputs = self.older_outputs = 0
         self.late = False
         self.other_step = False
@@ -78,10 +84,14 @@ class Cycle(Observer):
             self.input_gradients += 1
 
     def called(self, hub: Any, call: Call) -> None:
-        """Remember an output that has a history, weakly."""
+        """Remember an output that has a history, weakly; and which models were evaluated."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
         from harness.watching.tensors import first_tensor  # noqa: PLC0415 - brings torch
 
         del hub
+        if not call.depth and not call.module.training and not torch.is_grad_enabled():
+            self.evaluated |= {id(each) for each in call.module.parameters()}
         output = None if call.depth else first_tensor(call.output)
         if output is not None and output.grad_fn is not None and len(self.outputs) < MOST_STATES:
             self.outputs.append(weakref.ref(output))
@@ -104,12 +114,22 @@ class Cycle(Observer):
                 continue
             story.norms = training.gradients(anew=True)
             norm = float(story.norms.sum())
+            if self.late:
+                self._within(story, training, norm)
             if norm == 0:
                 story.thrown_away += self._thrown_away(story, training)
                 story.clean = True
             elif story.since == 0 and story.used and norm != story.used:
                 story.clean = True  # the program keeps a part of them on purpose: it has changed them itself
         self.other_step = False
+
+    def _within(self, story: _Story, training: Any, norm: float) -> None:
+        """Within an update: the weights moved since the last pass, and are its gradients still there?"""
+        now = _fingerprint(training)
+        if story.tried is not None and now != story.tried:
+            story.tries += 1
+            story.tries_dirty += norm != 0
+        story.tried = now
 
     def _thrown_away(self, story: _Story, training: Any) -> bool:
         """Gradients were there, none is now, no update came between; nor did the weights move meanwhile.
@@ -196,8 +216,11 @@ class Cycle(Observer):
     def _compare(self, story: _Story, training: Any) -> None:
         """Are the weights where the last update left them?"""
         now = _fingerprint(training)
+        judged = bool(self.evaluated) and any(id(each) in self.evaluated for each in training.parameters)
+        story.evaluated += judged and story.end is not None
         if story.end is not None and now != story.end:
             story.moved_between += 1
+            story.moved_evaluated += judged
             if now in story.states:
                 story.undone += 1
                 story.undone_longest = max(story.undone_longest, story.steps - story.states[now])
@@ -215,8 +238,9 @@ class Cycle(Observer):
             if training.late and 0 < story.steps <= CLOSELY:
                 story.looked += 1
                 story.dirty += not story.clean
+        self.evaluated.clear()
         story.steps += 1
-        story.since, story.clean, story.unscaled = 0, False, False
+        story.since, story.clean, story.unscaled, story.tried = 0, False, False, None
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By training, in order: how often each thing happened."""
@@ -239,8 +263,8 @@ def _told(story: _Story) -> dict[str, Any]:
             name: int(getattr(story, name))
             for name in (
                 "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
-                "undone_longest", "thrown_over", "replaced", "parts",
-                "moved_between", "clipped", "clipped_scaled", "clipped_late",
+                "tries", "tries_dirty", "undone_longest", "thrown_over", "replaced", "parts",
+                "moved_between", "moved_evaluated", "evaluated", "clipped", "clipped_scaled", "clipped_late",
             )
         },
         "backwards_per_step": backwards[len(backwards) // 2] if backwards else 0,

@@ -65,6 +65,7 @@ class Parameters(Observer):
             "trained_frozen": _adapters_frozen(named, hub.trained_models()),
             "adapters_train": any("lora_" in name and each.requires_grad for name, each, _ in named),
             "idle_modules": self._never_called(hub),
+            "frozen_zeros": _frozen_zeros(hub.trained_models()),
             "empty_groups": [
                 [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
                 for number in hub.trainings
@@ -175,6 +176,16 @@ def _by_training(hub: Any, owned: set[int]) -> dict[str, Any]:
             for one in hub.trainings.values()
         ],
     }
+
+
+def _frozen_zeros(models: list[Any]) -> list[str]:
+    """Matrices of trained models that are zero throughout, and that nothing is to change."""
+    return [
+        name
+        for model in models
+        for name, each in model.named_parameters()
+        if not each.requires_grad and each.dim() > 1 and each.numel() > 1 and not each.detach().any()
+    ]
 
 
 def _marked(models: list[Any]) -> list[str]:

@@ -37,6 +37,7 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
     first.backward()
     squares = {name: float((each.grad**2).sum()) for name, each in tensors if each.grad is not None}
     asked = [(name, each) for name, each in tensors if squares.get(name, 0) > 1e-8 * sum(squares.values())]
+    others = [(name, each) for name, each in tensors if each.grad is None]
     ratios = {
         name: _slope(loss, each, squares[name]) / squares[name]
         for name, each in asked[:: max(1, len(asked) // MOST_TENSORS)]
@@ -46,6 +47,7 @@ def derivative(twin: Any, call: "LastCall") -> dict[str, Any]:
             ratios[name] = 0.0
     return {
         "derivative": ratios,
+        "cut": [name for name, each in others[:MOST_TENSORS] if _follows(loss, each)],
         "repeated": [name for name, each in tensors if uses.get(id(each), 0) > 2 or name in often],
     }
 
@@ -73,6 +75,21 @@ def _flat(loss: Callable[[], Any], tensor: Any) -> bool:
             values.append(float(loss()))
         element.add_(step)
     return abs((values[0] - values[1]) / (2 * step * slope)) < FLAT
+
+
+def _follows(loss: Callable[[], Any], tensor: Any) -> bool:
+    """Whether the outputs follow a tensor smoothly that no gradient reaches from them."""
+    step = 1e-4 * max(float(tensor.detach().abs().max()), 1e-3)
+    along = torch.cos(torch.arange(tensor.numel(), device=tensor.device).reshape(tensor.shape)).to(tensor)
+    slopes = []
+    with torch.no_grad():
+        kept = tensor.clone()
+        for size in (step, 0.5 * step):
+            values = [float(loss()) for sign in (1, -1) if tensor.copy_(kept + sign * size * along) is tensor]
+            slopes.append((values[0] - values[1]) / (2 * size))
+        tensor.copy_(kept)
+        scale = abs(float(loss()))
+    return abs(slopes[0]) > 1e-4 * scale and abs(slopes[0] - slopes[1]) < 0.01 * abs(slopes[0])
 
 
 def _uses(value: Any) -> dict[int, int]:
@@ -109,4 +126,8 @@ def _called_often(model: Any, loss: Callable[[], Any]) -> set[str]:
 
 
 def _double(value: Any) -> Any:
-    return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    if type(value) is dict:
+        return {name: _double(each) for name, each in value.items()}
+    return type(value)([_double(each) for each in value]) if type(value) in (list, tuple) else value

@@ -41,23 +41,41 @@ def _unfelt(twin: Any, call: LastCall, reached: set[str]) -> list[str]:
 def through_time(twin: Any, call: LastCall) -> dict[str, Any]:
     """Of a series: do earlier values move the last output, and is its gradient for them exactly zero?"""
     series = call.inputs
-    if series is None or not series.is_floating_point() or series.dim() != 3 or min(series.shape[:2]) < 4:
+    if series is None or series.dim() not in (2, 3) or min(series.shape[:2]) < 4:
         return {}
-    axis = 0 if call.shape[0] == series.shape[0] else 1
-    if call.shape[0] not in series.shape[:2]:
+    if (series.dim() == 3) != series.is_floating_point() or call.shape[0] not in series.shape[:2]:
         return {}
-    # Time is the other axis: of outputs that have it too, the last one is asked.
-    series, time_axis = series.detach().clone().requires_grad_(True), 1 - axis
-    with torch.enable_grad():
-        output = _last_output(twin.eval(), call, series, time_axis)
-        (gradient,) = torch.autograd.grad(output.sum(), series)
-    by_time = gradient.abs().sum(dim=(axis, 2))
-    other = series.detach().clone()
-    other.narrow(time_axis, 0, len(by_time) - 1).mul_(-1)
+    axis = 1 if call.shape[0] == series.shape[0] else 0  # of time; of outputs that have it too, the last
+    gradients = _by_time(twin.eval(), call, series, axis)
+    if len(gradients) != series.shape[axis]:
+        return {}
+    earlier = [series.narrow(axis, 0, len(gradients) - 1), series.narrow(axis, len(gradients) - 1, 1)]
+    other = torch.cat([earlier[0].flip(1 - axis), earlier[1]], axis)
     with torch.no_grad():
-        moved = float((_last_output(twin, call, other, time_axis) - output).abs().max())
-    cut = bool((by_time[:-1] == 0).all()) and bool(by_time[-1] > 0)
-    return {"time_cut": cut and moved > 1e-4 * max(float(output.abs().max()), 1e-12)}
+        before, after = (_last_output(twin, call, each, axis) for each in (series, other))
+    moved = float((after - before).abs().max()) > 1e-4 * max(float(before.abs().max()), 1e-12)
+    return {"time_cut": moved and not any(gradients[:-1]) and gradients[-1] > 0}
+
+
+def _by_time(twin: Any, call: LastCall, series: Any, axis: int) -> list[float]:
+    """How large the gradient of the last output is for each step of a series, or for its embedded tokens."""
+    embedded: list[Any] = []
+    handles = [
+        each.register_forward_hook(lambda _, __, output: embedded.append(output))
+        for each in twin.modules()
+        if isinstance(each, torch.nn.Embedding)
+    ]
+    with torch.enable_grad():
+        if series.is_floating_point():
+            series = series.detach().clone().requires_grad_(True)
+        total = _last_output(twin, call, series, axis).sum()
+        for handle in handles:
+            handle.remove()
+        asked = [series] if series.is_floating_point() else embedded
+        found = torch.autograd.grad(total, asked, allow_unused=True)
+    if len(asked) == 1 and found[0] is not None and found[0].dim() == 3:
+        return [float(each.abs().sum()) for each in found[0].unbind(axis)]
+    return [0.0 if each is None else float(each.abs().sum()) for each in found]
 
 
 def _last_output(twin: Any, call: LastCall, series: Any, axis: int) -> Any:

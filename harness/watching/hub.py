@@ -23,6 +23,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "stepped": ("optimizer",),
     "backward_begins": ("roots",),
     "backward_ended": ("roots",),
+    "registered": ("module", "name", "parameter"),
+    "placed": ("parent", "name", "module"),
     "calling": ("module", "args", "depth"),
     "called": ("call",),
     "loss_computed": ("loss",),
@@ -40,6 +42,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "dropped": ("share", "training"),
     "subtracted": ("one", "other", "result"),
     "softened": ("values", "axis"),
+    "attended": ("query", "key", "scale"),
 }
 """What hooks tell, and of what, after the hub; an observer listens to those that it has a method for."""
 

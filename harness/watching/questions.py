@@ -32,7 +32,10 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
         [torch.cuda.current_device()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     )
     call = call.copied()
-    answers: dict[str, Any] = {"shifts": {str(s): share for s, share in call.shifts.items()}}
+    answers: dict[str, Any] = {
+        "shifts": {str(s): share for s, share in call.shifts.items()},
+        "hidden": call.hidden,
+    }
     with _unheard(), torch.random.fork_rng(devices=devices):
         try:
             twin = copy.deepcopy(getattr(model, "_orig_mod", model))

@@ -58,6 +58,21 @@ def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
     return found
 
 
+def hides(inputs: Any, target: Any) -> bool:
+    """Whether a loss leaves out the places of one token, among others, and asks for what the others show."""
+    if target.numel() != inputs.numel():
+        return False
+    rows = target.reshape(inputs.shape)
+    counted, tokens = rows >= 0, inputs[rows < 0]
+    if not bool(counted.any()) or not len(tokens) or not bool((rows == inputs)[counted].all()):
+        return False
+    most = tokens.mode().values
+    usual = float((tokens == most).float().mean()) > 0.7 and not bool((inputs[counted] == most).any())
+    # Padding is left out rightly: it stands at the ends of rows.
+    after = counted.flip(1).cumsum(1).flip(1) > 0
+    return usual and float(after[~counted].float().mean()) > 0.3
+
+
 def is_mask(value: Any, inputs: Any) -> bool:
     """Whether this says something of every place of the inputs, by 0 and 1 and not all alike."""
     if (
