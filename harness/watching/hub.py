@@ -157,11 +157,13 @@ class Hub:
     def name_of(self, parameter: Any) -> str:
         """A parameter's name in the models that were called, with the model's where there are several."""
         several = len(self.trained_models()) > 1
-        for model in self.models.values():
-            for name, own in model.named_parameters():
-                if own is parameter:
-                    return f"{type(model).__name__}.{name}" if several else name
-        return ""
+        found = [
+            f"{type(model).__name__}.{name}" if several else name
+            for model in self.models.values()
+            for name, own in model.named_parameters()
+            if own is parameter
+        ]
+        return max(found, key=lambda name: name.count("."), default="")  # within the whole, not a part of it
 
     def trained_models(self) -> "list[torch.nn.Module]":
         """Models of which some parameter is held by an optimizer that stepped."""

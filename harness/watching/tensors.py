@@ -63,14 +63,13 @@ def hides(inputs: Any, target: Any) -> bool:
     if target.numel() != inputs.numel():
         return False
     rows = target.reshape(inputs.shape)
-    counted, tokens = rows >= 0, inputs[rows < 0]
+    counted = rows >= 0
+    # Padding is left out rightly: it stands at the ends of rows.
+    tokens = inputs[~counted & (counted.flip(1).cumsum(1).flip(1) > 0)]
     if not bool(counted.any()) or not len(tokens) or not bool((rows == inputs)[counted].all()):
         return False
     most = tokens.mode().values
-    usual = float((tokens == most).float().mean()) > 0.7 and not bool((inputs[counted] == most).any())
-    # Padding is left out rightly: it stands at the ends of rows.
-    after = counted.flip(1).cumsum(1).flip(1) > 0
-    return usual and float(after[~counted].float().mean()) > 0.3
+    return float((tokens == most).float().mean()) > 0.7 and not bool((inputs[counted] == most).any())
 
 
 def is_mask(value: Any, inputs: Any) -> bool:
