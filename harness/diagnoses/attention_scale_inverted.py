@@ -13,13 +13,15 @@ class AttentionScaleInverted(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """More than the product itself, of vectors of any length; proof where it is sharp at once."""
-        for head in entries(facts, "attention", "heads"):
+        heads = entries(facts, "attention", "heads")
+        sharp = max((count(head, "sharpness") for head in heads), default=0.0) > SHARP
+        for head in heads:
             scale, width = count(head, "scale"), count(head, "width")
             if scale > LARGE and not head.get("unit") and width > 1:
                 return self.finding(
                     f"scores of attention are {scale:.3g} times the product of query and key"
                     f"{at(head.get('where'))}; 1 / sqrt({width:.0f}) is {width**-0.5:.3g}",
                     "Divide by the root of the width of a head: (q @ k.T) * width ** -0.5.",
-                    0.75 if count(head, "sharpness") > SHARP else 0.45,
+                    0.75 if sharp else 0.45,
                 )
         return None

@@ -43,6 +43,8 @@ class MemoryClimbs(ProgramDiagnostician):
 
 def _graphs_kept(facts: Facts) -> bool:
     """Whether losses or outputs of earlier steps are still alive, with all that made them."""
+    if count(found(facts, "graphs"), "a_step") > 0.5:
+        return True
     told = found(facts, "cycle")
     return any(
         count(told, f"older_{what}") >= PARTS

@@ -53,7 +53,7 @@ class Attention(Observer):
                     "scale": float((scores / product)[usable].median()) if bool(usable.any()) else 0.0,
                     "width": int(one.shape[-1]),
                     "sharpness": float(scores.softmax(-1).amax(-1).mean()),
-                    "unit": float((lengths - lengths.mean()).abs().max()) < NEAR * float(lengths.mean()),
+                    "unit": float((lengths - 1).abs().max()) < NEAR,
                 }
             )
 
@@ -67,8 +67,8 @@ class Attention(Observer):
 
 LOWEST = -1e4
 """Scores below are those of what is masked."""
-NEAR = 1e-3
-"""Relative spread of lengths that are all one, as those of normalized vectors."""
+NEAR = 1e-2
+"""Distance from 1 of the lengths of normalized vectors."""
 
 
 def _product(values: Any) -> Any:

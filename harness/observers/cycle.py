@@ -90,7 +90,7 @@ class Cycle(Observer):
         from harness.watching.tensors import first_tensor  # noqa: PLC0415 - brings torch
 
         del hub
-        if not call.depth and not call.module.training and not torch.is_grad_enabled():
+        if not call.depth and not torch.is_grad_enabled():
             self.evaluated |= {id(each) for each in call.module.parameters()}
         output = None if call.depth else first_tensor(call.output)
         if output is not None and output.grad_fn is not None and len(self.outputs) < MOST_STATES:

@@ -63,7 +63,7 @@ class Parameters(Observer):
             **self._unheld(hub, named),
             **_by_training(hub, {id(each) for _, each, _ in named}),
             "trained_frozen": _adapters_frozen(named, hub.trained_models()),
-            "adapters_train": any("lora_" in name and each.requires_grad for name, each, _ in named),
+            "adapters_train": _adapters_train(named, hub.trained_models()),
             "idle_modules": self._never_called(hub),
             "frozen_zeros": _frozen_zeros(hub.trained_models()),
             "empty_groups": [
@@ -219,6 +219,16 @@ def _adapters_frozen(named: list[tuple[str, Any, Any]], trained: list[Any]) -> l
         if meant and "lora_" in name and not each.requires_grad and len(name) > len(found.get(id(each), "")):
             found[id(each)] = name
     return list(found.values())
+
+
+def _adapters_train(named: list[tuple[str, Any, Any]], trained: list[Any]) -> bool:
+    """Whether each trained model that has frozen parts of adapters has others that train."""
+    own = [
+        (id(model), each.requires_grad)
+        for name, each, model in named
+        if "lora_" in name and any(model is one for one in trained)
+    ]
+    return {model for model, _ in own} == {model for model, trains in own if trains}
 
 
 def _repeated(models: list[Any]) -> list[str]:
