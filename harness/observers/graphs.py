@@ -13,7 +13,7 @@ LEAST_BYTES = 16 << 20
 
 
 class Graphs(Observer):
-    """Looks at steps 24, 48, 96 and so on."""
+    """Looks at steps 24, 36, 54 and so on."""
 
     def __init__(self) -> None:
         """Nothing was counted yet."""
@@ -25,9 +25,9 @@ class Graphs(Observer):
         del optimizer
         if hub.step < self.next:
             return
-        self.next *= 2
+        self.next += self.next // 2
         now = resident_bytes()
-        if not self.bytes or now - self.bytes > LEAST_BYTES:
+        if self.bytes and now - self.bytes > LEAST_BYTES:
             self.counts.append((hub.step, _with_history()))
         self.bytes = self.bytes or now
 

@@ -72,7 +72,7 @@ def _by_time(twin: Any, call: LastCall, series: Any, axis: int) -> list[float]:
         for handle in handles:
             handle.remove()
         asked = [series] if series.is_floating_point() else embedded
-        found = torch.autograd.grad(total, asked, allow_unused=True)
+        found: list[Any] = list(torch.autograd.grad(total, asked, allow_unused=True))
     if len(asked) == 1 and found[0] is not None and found[0].dim() == 3:
         return [float(each.abs().sum()) for each in found[0].unbind(axis)]
     return [0.0 if each is None else float(each.abs().sum()) for each in found]
