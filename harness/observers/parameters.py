@@ -62,8 +62,8 @@ class Parameters(Observer):
             **_sizes(hub, named),
             **self._unheld(hub, named),
             **_by_training(hub, {id(each) for _, each, _ in named}),
-            "trained_frozen": _adapters_frozen(named, hub.trained_models()),
-            "adapters_train": _adapters_train(named, hub.trained_models()),
+            "trained_frozen": _adapters_frozen(named, _given_to_optimizers(hub)),
+            "adapters_train": _adapters_train(named, _given_to_optimizers(hub)),
             "idle_modules": self._never_called(hub),
             "frozen_zeros": _frozen_zeros(hub.trained_models()),
             "empty_groups": [
@@ -219,6 +219,12 @@ def _adapters_frozen(named: list[tuple[str, Any, Any]], trained: list[Any]) -> l
         if meant and "lora_" in name and not each.requires_grad and len(name) > len(found.get(id(each), "")):
             found[id(each)] = name
     return list(found.values())
+
+
+def _given_to_optimizers(hub: Any) -> list[Any]:
+    """Models of which an optimizer was given some parameter, be it frozen."""
+    held = _held(hub)
+    return [one for one in hub.models.values() if any(id(each) in held for each in one.parameters())]
 
 
 def _adapters_train(named: list[tuple[str, Any, Any]], trained: list[Any]) -> bool:
