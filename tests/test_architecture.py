@@ -102,7 +102,7 @@ TABLE = {
     "harness.watching.named": "model",
     "harness.watching.replay": " | torch",
     "harness.watching.program": "codec model",
-    "harness.observers": "watching | numpy torch",
+    "harness.observers": "measure watching | numpy torch",
     "harness.drivers": "model watching.named | numpy peft torch transformers",
     "harness.doctor": "diagnoses judge model units | numpy",
     # Judgement: pure, of recorded numbers only.
