@@ -15,9 +15,8 @@ class PathCut(ProgramDiagnostician):
         """The output moves along, smoothly, and the weights train by another path alone."""
         for asked in entries(facts, "behaviour", "models"):
             cut = names(asked, "cut")
-            never = {
-                name for each in several(found(facts, "parameters").get("never_received")) for name in each
-            }
+            lists = several(found(facts, "parameters").get("never_received"))
+            never = {name for each in lists for name in names({"names": each}, "names")}
             partly = [name for name in cut if not any(f".{each}".endswith(f".{name}") for each in never)]
             # A straight-through estimator gives the gradient to another on purpose, where nothing moves.
             if any(ratio < FLAT for ratio in by_name(asked, "derivative").values()):
