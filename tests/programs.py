@@ -144,6 +144,118 @@ for step in range(60):
 """
 )
 
+TIED = LANGUAGE.replace(
+    "        self.head = nn.Linear(16, 16)\n",
+    "        self.head = nn.Linear(16, 16, bias=False)\n        self.head.weight = self.tokens.weight\n",
+)
+
+SWAPPED = (
+    CLASSIFIER.replace(
+        "optimizer = torch",
+        "average = [each.detach().clone() for each in model.parameters()]\noptimizer = torch",
+    )
+    .replace(
+        "        schedule.step()\n",
+        """        schedule.step()
+        with torch.no_grad():
+            for mean, each in zip(average, model.parameters()):
+                mean.lerp_(each, 0.1)
+""",
+    )
+    .replace(
+        "    model.eval()\n",
+        """    model.eval()
+    kept = [each.detach().clone() for each in model.parameters()]
+    with torch.no_grad():
+        for mean, each in zip(average, model.parameters()):
+            each.copy_(mean)
+""",
+    )
+    .replace(
+        "print(float(held_out))",
+        """    with torch.no_grad():
+        for own, each in zip(kept, model.parameters()):
+            each.copy_(own)
+print(float(held_out))""",
+    )
+)
+
+SCORED = LANGUAGE.replace(
+    "        x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)\n",
+    """        later = torch.ones(ids.shape[1], ids.shape[1]).triu(1).bool()
+        scores = (q @ k.transpose(1, 2)) * 16**-0.5
+        x = x + scores.masked_fill(later, float("-inf")).softmax(-1) @ v
+""",
+)
+
+MASKED = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(13, 16), nn.Embedding(12, 16)
+        self.mix = nn.GRU(16, 16, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(32, 13)
+
+    def forward(self, ids):
+        return self.head(self.mix(self.tokens(ids) + self.places(torch.arange(12)))[0])
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+for step in range(60):
+    ids = (torch.randint(12, (16, 1)) + torch.arange(12)) % 12
+    hidden = torch.rand(16, 12) < 0.25
+    given, wanted = ids.masked_fill(hidden, 12), ids.masked_fill(~hidden, -100)
+    loss = F.cross_entropy(model(given).transpose(1, 2), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+CONTRASTIVE = (
+    PREAMBLE
+    + """
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 8))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    x = 2 * torch.randn(32, 8)
+    views = [x + 0.5 * torch.randn(32, 8) for _ in range(2)]
+    one, two = (F.normalize(model(view), dim=1) for view in views)
+    loss = F.cross_entropy(one @ two.T / 0.2, torch.arange(32))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+LATENT = (
+    PREAMBLE
+    + """
+class Latent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mean, self.decoder = nn.Linear(8, 4), nn.Linear(4, 8)
+
+    def forward(self, x):
+        drawn = torch.distributions.Normal(self.mean(x), 0.5)
+        return self.decoder(drawn.rsample()), drawn.loc
+
+
+model = Latent()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+mixing = torch.randn(3, 8)
+for step in range(60):
+    rebuilt, mean = model(x := torch.randn(32, 3) @ mixing)
+    loss = F.mse_loss(rebuilt, x) + 1e-3 * (mean**2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 PADDED = (
     PREAMBLE
     + """
@@ -195,6 +307,18 @@ for step in range(64):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+"""
+)
+
+AVERAGED_STATISTICS = (
+    IMAGES.replace("size = 16\n", "size = 16\nimport copy\n\naverage = copy.deepcopy(model).eval()\n")
+    + """    with torch.no_grad():
+        for own, each in zip(average.parameters(), model.parameters()):
+            own.lerp_(each, 0.1)
+        for own, each in zip(average.buffers(), model.buffers()):
+            own.copy_(each)
+        if step % 16 == 0:
+            print(float(F.cross_entropy(average(images), labels)))
 """
 )
 
@@ -696,7 +820,7 @@ SICK = {
     ),
     "answer_among_inputs": sick(REGRESSION, "model = nn", "inputs[:, 3] = targets\nmodel = nn"),
     "batch_never_changes": sick(
-        CLASSIFIER, SHUFFLED, SHUFFLED + "\nbatch = next(iter(loader))", "in loader:", "in [batch] * 16:"
+        CLASSIFIER, SHUFFLED, "batch_size=32)", "for x, y in loader:", "for _ in range(16):\n        x, y = next(iter(loader))"
     ),
     "checkpoint_not_loaded": sick(
         RESUMED,
@@ -726,6 +850,7 @@ SICK = {
         "held_out = F.cross_entropy(fresh(x)", "range(4):", "range(4) if False else [0]:",
         "inputs = centres", "fresh = None\ninputs = centres",
     ),
+    "evaluation_leaves_weights": sick(SWAPPED, "each.copy_(own)", "own.copy_(each)"),
     "everything_dropped": sick(CLASSIFIER, "nn.Dropout(0.1)", "nn.Dropout(0.95)"),
     "freezes_the_module_only": sick(
         CLASSIFIER, "model = Net()\n", "model = Net()\nmodel.first.requires_grad = False\n"
@@ -776,6 +901,7 @@ SICK = {
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
     "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
+    "tie_lost": sick(TIED, "model = Net()\n", "model = Net()\nmodel.tokens = nn.Embedding(16, 16)\n"),
     "target_trained_along": sick(
         DISTILLED,
         "student.parameters(), lr=1e-2", "[*student.parameters(), *teacher.parameters()], lr=1e-2",
@@ -792,14 +918,32 @@ SICK = {
     "training_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
     "answer_given": sick(TRANSLATION, "torch.cat([start, target[:, :-1]], 1)", "target"),
     "data_never_seen": sick(CLASSIFIER, "shuffle=True", "sampler=WeightedRandomSampler([1.0] * 4, 512)"),
+    "average_lacks_statistics": sick(
+        AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
+    ),
+    "frozen_at_zero": sick(
+        ADAPTED, "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\n",
+        "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\nmodel[0].requires_grad_(False)\n",
+        "self.lora_b = ", "self.up = ", "self.lora_b.T", "self.up.T",
+    ),
+    "logits_scrambled": sick(
+        SEGMENTS, "shares = F.log_softmax(model(x), dim=1)\n    loss = F.nll_loss(shares, y)",
+        "loss = F.cross_entropy(model(x).reshape(-1, 3), y.reshape(-1))",
+    ),
+    "masked_places_left_out": sick(MASKED, "ids.masked_fill(~hidden, -100)", "ids.masked_fill(hidden, -100)"),
+    "path_cut": sick(LATENT, "rsample()", "sample()"),
+    "views_identical": sick(CONTRASTIVE, "[x + 0.5 * torch.randn(32, 8) for _ in range(2)]", "[x + 0.5 * torch.randn(32, 8)] * 2"),
+    "attention_scale_inverted": sick(SCORED, "* 16**-0.5", "/ 16**-0.5", "nn.Linear(16, 48)", "nn.Linear(16, 48, bias=False)"),
     "epochs_in_same_order": sick(CLASSIFIER, "shuffle=True", "sampler=DistributedSampler(train, 1, 0)"),
     "ids_collapsed": sick(
         REGRESSION, "nn.Linear(6, 16)", "nn.Embedding(12, 8), nn.Flatten(), nn.Linear(48, 16)",
         "inputs[rows], targets", "(inputs[rows] > 0).long(), targets",
     ),
     "losses_kept": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(loss)\n    loss.backward()"),
-    "memory_climbs": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(torch.ones(1 << 19))\n    loss.backward()"),
-    "parameter_group_empty": sick(CLASSIFIER, "model.parameters(), lr", "[{'params': model.parameters()}, {'params': iter(())}], lr"),
+    "memory_climbs": sick(REGRESSION, "optimizer = ", "kept = []\noptimizer = ", "    loss.backward()", "    kept.append(model(inputs.repeat(64, 1)))\n    loss.backward()"),
+    "parameter_group_empty": sick(CLASSIFIER, "model.parameters(), lr", "[{'params': first}, {'params': model.head.parameters()}], lr",
+        "model = Net()\n", "model = Net()\nfirst = model.first.parameters()\nprint(sum(each.numel() for each in first))\n",
+    ),
     "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
     "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
@@ -810,7 +954,8 @@ BASES = {
     "classifier": CLASSIFIER, "regression": REGRESSION, "language model": LANGUAGE, "padded": PADDED,
     "images": IMAGES, "accumulation": ACCUMULATION, "resumed": RESUMED, "target network": TARGET_NETWORK,
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
-    "segments": SEGMENTS, "translation": TRANSLATION,
+    "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
+    "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
 }  # fmt: skip
 
 UNUSUAL = {

@@ -203,3 +203,64 @@ def test_a_compiled_model(watched):
     assert facts.trace.steps == 40
     assert facts.trace.loss[-1] < facts.trace.loss[0]
     assert sick(facts) == []
+
+
+LIGHTNING = """
+import lightning
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Classifier(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1))
+        self.head = nn.Linear(32, 4)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+    def training_step(self, rows, _):
+        return nn.functional.cross_entropy(self(rows[0]), rows[1])
+
+    def validation_step(self, rows, _):
+        self.log("held_out", nn.functional.cross_entropy(self(rows[0]), rows[1]))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+train = DataLoader(TensorDataset(inputs[:160], targets[:160]), batch_size=16, shuffle=True)
+held_out = DataLoader(TensorDataset(inputs[160:], targets[160:]), batch_size=32)
+trainer = lightning.Trainer(
+    max_epochs=4, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+    enable_model_summary=False, gradient_clip_val=1.0,
+)
+trainer.fit(Classifier(), train, held_out)
+"""
+needs_lightning = pytest.mark.skipif(not find_spec("lightning"), reason="needs lightning")
+
+
+@needs_lightning
+def test_lightning(watched):
+    (facts,) = watched(LIGHTNING)
+    assert facts.trace.steps == 40
+    assert facts.trace.loss[0] > facts.trace.loss[-1] > 0
+    assert facts.trace.learning_rate[0] > 100 * facts.trace.learning_rate[-1] > 0
+    assert facts.trace.gradient_norm.min() > 0
+    assert sick(facts) == []
+
+
+@needs_lightning
+@pytest.mark.parametrize(
+    ("healthy", "change", "cause"),
+    [
+        ("self.head(self.body(x))", "self.head(self.body(x).detach())", "never get a gradient"),
+        ("AdamW(self.parameters()", "AdamW(self.body.parameters()", "no optimizer holds them"),
+        ("cross_entropy(self(rows[0])", "cross_entropy(self(rows[0]).softmax(1)", "expects logits"),
+    ],
+)
+def test_what_is_sick_under_lightning_is_named(watched, healthy, change, cause):
+    (facts,) = watched(LIGHTNING.replace(healthy, change))
+    assert cause in sick(facts)[0]

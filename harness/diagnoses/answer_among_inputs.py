@@ -9,7 +9,7 @@ class AnswerAmongInputs(ProgramDiagnostician):
     """Correlates every column of the inputs with the target."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """One column follows the target exactly."""
+        """One column follows the target exactly; a guess where it does so nearly."""
         told = found(facts, "batches")
         close, width = count(told, "answer_correlation"), count(told, "input_columns")
         if close < 0.9995 or width < 2 or count(told, "rows_compared") < 32:
@@ -19,5 +19,6 @@ class AnswerAmongInputs(ProgramDiagnostician):
             " follows the"
             f" target with a correlation of {close:.6f}",
             "Leave out columns that are made from the target.",
-            0.85,
+            # A series that hardly moves from one step to the next comes as close by itself.
+            0.85 if close > 1 - 1e-6 else 0.45,
         )

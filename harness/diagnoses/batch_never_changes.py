@@ -14,13 +14,21 @@ class BatchNeverChanges(ProgramDiagnostician):
         steps, different = count(told, "steps"), count(told, "different_batches")
         if steps < 10 or different > 1 or count(told, "samples") == 1:
             return None
-        more = [one for one in entries(facts, "loaders", "loaders") if count(one, "length") > 1]
+        more = [
+            one
+            for one in entries(facts, "loaders", "loaders")
+            if count(one, "length") > 1 and count(one, "trained")
+        ]
         part = count(told, "view_share")
         if not more and not part < 0.5:
             return None
         why = "the loader holds more" if more else f"it is {part:.0%} of the tensor it was cut from"
+        again = count(told, "cut_anew") > 0.5 * steps
+        if more:
+            again = max(count(one, "trained") for one in more) > 0.5 * steps
         return self.finding(
             f"one batch is trained on at all {steps:.0f} steps, and {why}",
             "Go through the loader; next(iter(loader)) begins again each time.",
-            0.85,
+            # Drawn once and kept: to fit one batch may be what is wanted.
+            0.85 if again else 0.45,
         )

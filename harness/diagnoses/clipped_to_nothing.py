@@ -4,6 +4,9 @@ from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, count, of_t
 from harness.model import Diagnosis, Facts
 from harness.units import show
 
+LOW = 0.01
+"""No usual limit is lower."""
+
 
 class ClippedToNothing(ProgramDiagnostician):
     """Compares the limit with the norms that are clipped."""
@@ -17,5 +20,6 @@ class ClippedToNothing(ProgramDiagnostician):
         return self.finding(
             f"clipping leaves {show(share, '')} of the gradient in the median step",
             "Is the limit meant for this loss? Norms are usually clipped at 0.1 to 10.",
-            0.8,
+            # Adam takes gradients of any size: large ones, of a sum say, may be cut down to one.
+            0.8 if count(story, "clip_limit") < LOW else 0.45,
         )

@@ -1,11 +1,17 @@
 """The gradient is not the derivative of what the model computes."""
 
-from harness.diagnoses._evidence import by_name
+from collections.abc import Mapping
+from typing import Any
+
+from harness.diagnoses._evidence import by_name, names
 from harness.diagnoses._program import ProgramDiagnostician, entries
 from harness.model import Diagnosis, Facts
 
 FLAT = 0.02
 """Share of the gradient below which the model is flat there, as where it rounds, or falls the other way."""
+
+ONE = 0.01
+"""Relative spread of what is one factor."""
 
 
 class DerivativeDiffers(ProgramDiagnostician):
@@ -19,7 +25,7 @@ class DerivativeDiffers(ProgramDiagnostician):
             }
             if not ratios:
                 continue
-            smooth = all(ratio > FLAT for ratio in ratios.values())
+            proof = all(ratio > FLAT for ratio in ratios.values()) and not _meant(asked, ratios)
             worst = max(ratios, key=lambda name: abs(ratios[name] - 1))
             return self.finding(
                 f"the gradient that reaches {worst} is not the derivative of what the model computes:"
@@ -27,7 +33,18 @@ class DerivativeDiffers(ProgramDiagnostician):
                 f" {ratios[worst]:.3g} of it ({len(ratios)} tensors differ)",
                 "Is a part of the path detached, or a backward of your own wrong? A stop-gradient on"
                 " purpose looks the same.",
-                0.6 if smooth else 0.4,
+                0.6 if proof else 0.4,
                 tensor=worst,
             )
         return None
+
+
+def _meant(asked: Mapping[str, Any], ratios: Mapping[str, float]) -> bool:
+    """Whether it may be on purpose: all scaled by one factor, or what is iterated cut short.
+
+    A recurrence that is cut at every single step cannot learn what it is for.
+    """
+    values = sorted(ratios.values())
+    if len(values) > 1 and values[-1] - values[0] < ONE * values[-1]:
+        return True
+    return bool(set(ratios) & set(names(asked, "repeated"))) and not asked.get("time_cut")

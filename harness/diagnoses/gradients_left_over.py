@@ -11,6 +11,14 @@ class GradientsLeftOver(ProgramDiagnostician):
         """Nearly every update; a program that adds up on purpose clears once an update."""
         story = of_training(facts, "cycle")
         looked, dirty = count(story, "looked"), count(story, "dirty")
+        tries, left = count(story, "tries"), count(story, "tries_dirty")
+        if tries >= ENOUGH and left > 0.8 * tries:
+            return self.finding(
+                f"gradients are never cleared within an update: at {left:.0f} of {tries:.0f} evaluations of"
+                " the closure those of other weights were still there",
+                "Call optimizer.zero_grad() inside the closure.",
+                0.97,
+            )
         if looked < ENOUGH or dirty < 0.8 * looked:
             return None
         return self.finding(

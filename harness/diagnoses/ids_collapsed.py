@@ -10,7 +10,9 @@ class IdsCollapsed(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Of a table of eight rows and more, after many lookups."""
-        for table in entries(facts, "layers", "tables"):
+        tables = entries(facts, "layers", "tables")
+        rich = any(len(names(table, "ids")) > 2 for table in tables)
+        for table in tables:
             ids = names(table, "ids")
             if len(ids) > 2 or count(table, "rows") < 8 or count(table, "lookups") < 500:
                 continue
@@ -19,7 +21,8 @@ class IdsCollapsed(ProgramDiagnostician):
                 " gets the ids"
                 f" {', '.join(ids)}, in {count(table, 'lookups'):.0f} lookups",
                 "Are ids scaled, normalized, clipped or cast before they are looked up?",
-                0.75,
+                # Beside one that gets more, it may tell segments, or tasks.
+                0.45 if rich else 0.75,
                 tensor=str(table.get("name", "")),
             )
         return None

@@ -20,7 +20,15 @@ class LayerGetsZero(ProgramDiagnostician):
         groups: dict[str, list[int]] = {}
         for number, name in enumerate(trace.tensors):
             groups.setdefault(name.rpartition(".")[0], []).append(number)
-        dead = [name for name, own in groups.items() if all(zero[n] and absent[n] == 0 for n in own) and name]
+        # A layer that keeps its weight elsewhere (a parametrization) is not dead where its bias cancels.
+        alive = {name for name, own in groups.items() if not zero[own].all()}
+        dead = [
+            name
+            for name, own in groups.items()
+            if all(zero[n] and absent[n] == 0 for n in own)
+            and name
+            and not any(each.startswith(f"{name}.") for each in alive)
+        ]
         if not dead:
             return None
         parent = dead[0].rpartition(".")[0]

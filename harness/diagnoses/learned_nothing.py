@@ -10,6 +10,7 @@ from harness.diagnoses._program import (
     count,
     ended_by_itself,
     main_site,
+    of_training,
     training_sites,
 )
 from harness.model import Diagnosis, Facts
@@ -42,7 +43,8 @@ class LearnedNothing(ProgramDiagnostician):
             "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the"
             " output depend on"
             " the input?",
-            0.7,
+            # It may have begun far above, or slowly, and not be through.
+            0.45 if count(site, "falling") > CLEAR or _put_back(facts) else 0.7,
         )
 
 
@@ -50,3 +52,9 @@ def _learned(site: Mapping[str, Any]) -> bool:
     """Whether the last losses of a loss function lie below chance."""
     chance = count(site, "chance")
     return chance > 0 and (count(site, "final") < 0.97 * chance or count(site, "below_chance") > CLEAR)
+
+
+def _put_back(facts: Facts) -> bool:
+    """Whether the program itself writes to the weights: each loss may be that of another beginning."""
+    story = of_training(facts, "cycle")
+    return count(story, "moved_between") > 0.1 * count(story, "steps") > 0

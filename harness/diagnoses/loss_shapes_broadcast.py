@@ -18,6 +18,14 @@ class LossShapesBroadcast(ProgramDiagnostician):
                     "Give both the same shape: squeeze(-1) or unsqueeze(-1).",
                     0.95,
                 )
+        for site in training_sites(facts):
+            if site.get("spread_out"):
+                return self.finding(
+                    f"{site['kind']} compares shapes {site['spread_out']}{at(site.get('where'))}: a"
+                    " prediction serves several targets",
+                    "Is that meant? Else give both the same shape.",
+                    0.4,
+                )
         for each in entries(facts, "losses", "outer"):
             return self.finding(
                 f"a difference of shapes {each['shapes']}{at(each.get('where'))} is broadcast to every"

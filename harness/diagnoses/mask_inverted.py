@@ -30,6 +30,6 @@ class MaskInverted(ProgramDiagnostician):
                     f" {seen:.2g} (relative)"
                     " although a mask is given",
                     "Apply the mask in attention and in pooling.",
-                    0.6,
+                    0.6 if seen > 0.1 * unseen else 0.45,
                 )
         return None

@@ -12,9 +12,12 @@ class MicroBatchesThrownAway(ProgramDiagnostician):
         """Every update, in a program that wants no gradients of its inputs (an attack does so rightly)."""
         story = of_training(facts, "cycle")
         steps, thrown = count(story, "steps"), count(story, "thrown_away")
+        # Who sets gradients of its own before the update has kept what it cleared: per task, per sample.
+        own = count(story, "replaced") > 0.5 * count(story, "looked")
         if (
             steps < ENOUGH
             or thrown < 0.7 * min(steps, 100)
+            or own
             or count(found(facts, "cycle"), "input_gradients")
         ):
             return None

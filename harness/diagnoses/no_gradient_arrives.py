@@ -1,7 +1,7 @@
 """Parameters of layers that work never get a gradient."""
 
 from harness.diagnoses._evidence import found, listed, names
-from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, several, steps_of
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, entries, several, steps_of
 from harness.model import Diagnosis, Facts
 
 
@@ -29,6 +29,16 @@ class NoGradientArrives(ProgramDiagnostician):
             " gradient although their"
             f" layers work: {listed(cut)}",
             "Is what they compute detached, frozen, made under no_grad, or left out of the loss?",
-            0.9,
+            0.45 if _left_out(facts, cut) else 0.9,
             tensor=cut[0],
         )
+
+
+def _left_out(facts: Facts, cut: list[str]) -> bool:
+    """Whether a part of a model, not all of it, gives outputs that the loss does not use."""
+    for asked in entries(facts, "behaviour", "models"):
+        reached, unfelt = names(asked, "reached"), names(asked, "unfelt")
+        idle = {name for name in (*reached, *unfelt) if any(f".{each}".endswith(f".{name}") for each in cut)}
+        if len(idle) >= len(set(cut)) and set(reached) - idle:
+            return True
+    return False

@@ -1,5 +1,6 @@
 """One sample's output depends on the other samples of its batch."""
 
+from harness.diagnoses._evidence import found
 from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
@@ -9,6 +10,8 @@ class SamplesMix(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Outputs of the others move."""
+        # Of a graph, or of one batch that is all there is, samples may be meant to see each other.
+        whole = count(found(facts, "batches"), "different_batches") == 1
         for asked in entries(facts, "behaviour", "models"):
             others = count(asked, "other_samples")
             if others > 1e-3:
@@ -17,6 +20,6 @@ class SamplesMix(ProgramDiagnostician):
                     f" (relative) in {asked['model']}",
                     "Which axis is the batch? Check batch_first, the axis of softmax and normalization,"
                     " and reshapes.",
-                    0.85,
+                    0.45 if asked.get("related") or whole else 0.85,
                 )
         return None

@@ -17,7 +17,8 @@ class TargetsShifted(ProgramDiagnostician):
                 return self.finding(
                     f"targets are not shifted: {same:.0%} of them are the input at their own position",
                     "Predict the next token: logits[:, :-1] against tokens[:, 1:].",
-                    0.93,
+                    # A model that works on single tokens may be meant to give them back.
+                    0.93 if count(asked, "later") > 0 else 0.45,
                 )
             if after > 0.95 and following < 0.9:
                 return self.finding(

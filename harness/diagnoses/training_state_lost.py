@@ -1,7 +1,7 @@
 """Training goes on from a checkpoint without the optimizer's or scheduler's state in it."""
 
 from harness.diagnoses._evidence import found, names, numbers
-from harness.diagnoses._program import ProgramDiagnostician
+from harness.diagnoses._program import ProgramDiagnostician, several
 from harness.model import Diagnosis, Facts
 
 
@@ -24,5 +24,6 @@ class TrainingStateLost(ProgramDiagnostician):
             f" {left[0][1]:.0f} updates"
             " followed",
             "Call load_state_dict of the optimizer and of the scheduler when a training is resumed.",
-            0.85,
+            # A new training that begins from those weights has settings of its own.
+            0.85 if any(several(told.get("resumed"))) else 0.45,
         )

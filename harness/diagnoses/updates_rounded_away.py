@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.diagnoses._evidence import columns, found, listed, numbers
+from harness.diagnoses._evidence import columns, flowing, found, listed, numbers
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, of_training, steps_of
 from harness.model import Diagnosis, Facts
 
@@ -24,7 +24,8 @@ class UpdatesRoundedAway(ProgramDiagnostician):
             or of_training(facts, "cycle").get("erased")
         ):
             return None
-        stuck = known & (idle > 0.99)
+        # What is zero in theory is rounding: no update, for good reason.
+        stuck = known & (idle > 0.99) & flowing(trace)
         middle = float(np.median(idle[known]))
         if middle < 0.5 and not stuck.any():
             return None

@@ -8,7 +8,7 @@ class UpdatesUndone(ProgramDiagnostician):
     """Compares the weights before each update with all states that updates began from."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """More than once, and at a tenth of the updates: an early stop restores its best once."""
+        """Again and again, to where training was long ago; to lately is a step that was rejected."""
         story = of_training(facts, "cycle")
         steps, undone = count(story, "steps"), count(story, "undone")
         if steps < ENOUGH or undone < 2 or undone < 0.02 * steps:
@@ -19,5 +19,5 @@ class UpdatesUndone(ProgramDiagnostician):
             " an earlier update had begun",
             "What writes to the weights between updates: a checkpoint that is loaded, a copy that is"
             " restored?",
-            0.9,
+            0.9 if count(story, "undone_longest") > 0.4 * steps else 0.45,
         )

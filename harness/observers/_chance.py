@@ -26,3 +26,13 @@ def below(site: Any) -> float:
         return math.nan
     error = float(last.std(ddof=1)) / math.sqrt(len(last))
     return (reached - float(last.mean())) / max(error, 1e-12)
+
+
+def falling(site: Any) -> float:
+    """By how many standard errors the last sixth of the losses lies below the sixth before it."""
+    size = len(site.values) // 6
+    late, before = np.array(site.values[-size:]), np.array(site.values[-2 * size : -size])
+    if size < 4 or not np.isfinite(late).all() or not np.isfinite(before).all():
+        return math.nan
+    error = math.sqrt(float(late.var(ddof=1) + before.var(ddof=1)) / size)
+    return float(before.mean() - late.mean()) / max(error, 1e-12)

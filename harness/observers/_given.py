@@ -39,7 +39,7 @@ def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
 
 def _numbers(site: Any, values: Any, target: Any) -> None:
     if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
-        site.broadcast = f"{tuple(values.shape)} and {tuple(target.shape)}"
+        _broadcast(site, values, target)
         return
     site.identical += bool((values == target).all())
     site.constant_targets += bool((target == target.reshape(-1)[0]).all()) and target.numel() > 1
@@ -62,9 +62,24 @@ def _numbers(site: Any, values: Any, target: Any) -> None:
         site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
 
 
+def _broadcast(site: Any, values: Any, target: Any) -> None:
+    """Shapes that differ. One value for all is no mistake; each with every other is, unless axes say so."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    whole = torch.broadcast_shapes(values.shape, target.shape).numel()
+    every = whole > max(values.numel(), target.numel())
+    if every and values.dim() != target.dim():
+        site.broadcast = f"{tuple(values.shape)} and {tuple(target.shape)}"
+    elif every or values.numel() < target.numel():
+        site.spread_out = f"{tuple(values.shape)} and {tuple(target.shape)}"
+
+
 def _rows(site: Any, values: Any, axis: int) -> None:
     """Are they probabilities, logarithms of such, or all alike?"""
+    if site.kind == "kl_div" and values.dim() > 2:
+        axis = values.dim() - 1  # it takes any
     total = values.sum(axis)
+    site.positive += float(values.max()) > NEAR
     low = float(values.min())
     site.probabilities += low >= 0 and float((total - 1).abs().max()) < NEAR
     site.log_probabilities += (
@@ -89,6 +104,24 @@ def _classes(site: Any, values: Any, target: Any) -> None:
     if not counted.numel() or site.classes > MOST_CLASSES:
         return
     found, counts = np.unique(counted.cpu().numpy(), return_counts=True)
-    site.single_class += len(found) == 1 and counted.numel() >= 4
+    site.distinct += len(found) == counted.numel() >= 4
+    if len(found) == 1 and counted.numel() >= 4:
+        site.single_class += 1
+        site.single_targets += counted.numel()
+        if site.last_single == site.calls - 1:
+            site.single_pairs += 1
+            site.class_turns += int(found[0]) != site.last_class
+        site.last_single, site.last_class = site.calls, int(found[0])
     for value, count in zip(found.tolist(), counts.tolist(), strict=True):
         site.histogram[value] = site.histogram.get(value, 0) + count
+
+
+def alike_at(inputs: Any, runs: Any, width: int) -> bool:
+    """Whether inputs are all alike where targets end in a run of one token; its first place may differ."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    if len(inputs) != len(runs) or abs(inputs.shape[1] - width) > 1:
+        return False
+    places = torch.arange(inputs.shape[1], device=inputs.device)
+    inside = places[None, :] >= (width - runs + 1)[:, None].to(inputs.device)
+    return bool(inside.any()) and inputs[inside].unique().numel() == 1

@@ -1,5 +1,6 @@
 """Which samples are trained on: always the same, each one several times, those of the evaluation as well?"""
 
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from harness.watching.events import Call, Loss
 MOST_SAMPLES = 200_000
 MOST_BATCHES = 400
 LEAST_ROWS = 8
+FEW = 8
 MOST_BYTES = 8 << 20
 MOST_ROWS = 4096
 """Rows that are kept, with their targets, to look for the answer among the inputs."""
@@ -23,7 +25,8 @@ class Batches(Observer):
         self.batches: Counter[int] = Counter()
         self.samples: Counter[int] = Counter()
         self.evaluated: list[list[int]] = []
-        self.previous: tuple[int, list[int]] = (-1, [])
+        self.known: list[float] = []
+        self.previous: tuple[int, set[tuple[int, ...]]] = (-1, set())
         self.redrawn = 0
         self.steps = self.whole = 0
         self.evaluations = 0
@@ -32,6 +35,11 @@ class Batches(Observer):
         self.targets: list[Any] = []
         self.waiting: list[tuple[bool, Any]] = []
         self.latest: Any = None
+        self.cut_anew = 0
+        self.views: list[tuple[int, Any]] = []
+        self.doubled = self.backwards = 0
+        self.asides: set[int] = set()
+        self.before: Any = lambda: None
 
     def called(self, hub: Any, call: Call) -> None:
         """One call of a model."""
@@ -46,24 +54,52 @@ class Batches(Observer):
             # A teacher or a reference sees what is trained on, and rightly so.
             held = {id(each) for each in hub.latest.parameters} if hub.latest else set()
             if any(id(each) in held for each in call.module.parameters()):
-                self._evaluated(hub, call.module, given[0])
+                self._evaluated(hub, call.module, given)
         elif len(self.samples) < MOST_SAMPLES:
-            self._trained(given[0])
+            self._trained(given)
+            self._view(call)
 
-    def _evaluated(self, hub: Any, module: Any, values: Any) -> None:
-        if module.training or len(self.evaluated) >= MOST_BATCHES:
+    def _view(self, call: Call) -> None:
+        """Is this the very output that the model gave before, for the same samples, for the same loss?"""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        if not isinstance(call.output, torch.Tensor) or not call.output.requires_grad:
             return
-        hashes = _hashes(values)
-        self.redrawn += self.previous == (hub.updates, hashes)
-        self.previous = (hub.updates, hashes)
-        self.evaluations += 1
-        # Of whole numbers, rows may be alike by chance.
-        if values.is_floating_point() and len(hashes) >= LEAST_ROWS:
-            self.evaluated.append(hashes)
+        for module, output in self.views:
+            if module == id(call.module) and output.shape == call.output.shape:
+                self.doubled += torch.equal(output.detach(), call.output.detach())
+                break
+        self.views = [*self.views[-3:], (id(call.module), call.output)]
 
-    def _trained(self, values: Any) -> None:
-        hashes = _hashes(values)
+    def backward_begins(self, hub: Any, roots: Any) -> None:
+        """What comes next belongs to another loss."""
+        del hub, roots
+        self.backwards += 1
+        self.views.clear()
+
+    def _evaluated(self, hub: Any, module: Any, given: list[Any]) -> None:
+        if len(self.evaluated) >= MOST_BATCHES or (module.training and _knows_modes(module)):
+            return
+        if module.training:
+            self.asides.add(hub.updates)
+        values, hashes = given[0], _hashes(given)
+        if self.previous[0] != hub.updates:
+            self.previous = (hub.updates, set())
+        self.redrawn += tuple(hashes) in self.previous[1]
+        self.previous[1].add(tuple(hashes))
+        self.evaluations += 1
+        # Of whole numbers, or of few different ones, rows may be alike by chance.
+        if len(hashes) >= LEAST_ROWS and values.unique().numel() > FEW:
+            self.whole += not values.is_floating_point()
+            self.evaluated.append(hashes)
+            # Who evaluates first and trains afterwards, as on a stream, evaluates on what is new.
+            self.known.append(sum(each in self.samples for each in hashes) / len(hashes))
+
+    def _trained(self, given: list[Any]) -> None:
+        values, hashes = given[0], _hashes(given)
         self.steps += 1
+        self.cut_anew += self.before() is not values
+        self.before = weakref.ref(values)
         self.batches[hash(tuple(hashes))] += 1
         self.samples.update(hashes)
         try:
@@ -89,10 +125,11 @@ class Batches(Observer):
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """Counts of samples and batches."""
-        del hub
         if not self.steps:
             raise NotImplementedError("no model was called with a tensor of samples first")
         shares = [sum(each in self.samples for each in rows) / len(rows) for rows in self.evaluated]
+        # A model that is asked at nearly every step is asked for its training.
+        asked = hub.updates > 0 and len(self.asides) > 0.3 * hub.updates
         seen = self.samples.values()
         return {
             "steps": self.steps,
@@ -102,11 +139,24 @@ class Batches(Observer):
             "evaluations": self.evaluations,
             "redrawn": self.redrawn,
             "evaluated_batches": len(shares),
-            "mixed_batches": sum(0.02 < share < 0.98 for share in shares),
-            "trained_share": float(sum(shares) / len(shares)) if shares else 0.0,
+            "mixed_batches": sum(
+                0.02 < share < 0.98 and known > 0.02 for share, known in zip(shares, self.known, strict=True)
+            ),
+            "trained_share": float(sum(self.known) / len(self.known)) if shares else 0.0,
+            "cut_anew": self.cut_anew,
+            "asked_in_training": asked,
+            "doubled": self.doubled,
+            "backwards": self.backwards,
+            "twins": self._twins() if self.whole else 0.0,
             "view_share": self.view_share,
             **self._answers(),
         }
+
+    def _twins(self) -> float:
+        """The share of samples that come more often than others: some are alike by chance."""
+        counts = sorted(self.samples.values())
+        usual = counts[len(counts) // 10] if counts else 1
+        return sum(each for each in counts if each > 1.7 * usual) / max(1, sum(counts))
 
     def _answers(self) -> dict[str, Any]:
         """The column of the inputs that follows the target most closely, by correlation."""
@@ -132,8 +182,21 @@ class Batches(Observer):
         }
 
 
-def _hashes(values: Any) -> list[int]:
-    """A checksum of each row, from its bytes."""
+def _knows_modes(module: Any) -> bool:
+    """Whether any of its layers does something else in training than in evaluation."""
+    names = (type(each).__name__ for each in module.modules())
+    return any(each.startswith(("Dropout", "BatchNorm", "SyncBatchNorm", "AlphaDropout")) for each in names)
+
+
+def _hashes(given: list[Any]) -> list[int]:
+    """A checksum of each sample, from the bytes of its row in every tensor that has as many rows."""
+    alike = [each for each in given[:4] if each.dim() and len(each) == len(given[0])]
+    each_own = [_row_hashes(each) for each in alike if each.numel() * 8 <= MOST_BYTES]
+    return [hash(rows) for rows in zip(*each_own, strict=True)] if len(each_own) > 1 else each_own[0]
+
+
+def _row_hashes(values: Any) -> list[int]:
+    """A checksum of each row."""
     rows = values.detach().cpu().contiguous()
     if str(rows.dtype) == "torch.bfloat16":
         rows = rows.float()

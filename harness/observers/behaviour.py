@@ -61,11 +61,15 @@ class Behaviour(Observer):
             self._of_output(last, loss)
 
     def _of_output(self, last: "LastCall", loss: Loss) -> None:
-        from harness.watching.tensors import is_tokens, shifts_of  # noqa: PLC0415 - brings torch
+        from harness.watching.tensors import hides, is_tokens, shifts_of  # noqa: PLC0415 - brings torch
 
         whole, target = not loss.target.is_floating_point(), loss.target.detach()
         if loss.kind == "cross_entropy" and whole and is_tokens(last.inputs):
-            last.shifts, last.target = shifts_of(last.inputs, target), target
+            # Of several heads, each with its own distance, one is the next token's.
+            for shift, share in shifts_of(last.inputs, target).items():
+                last.shifts[shift] = max(share, last.shifts.get(shift, 0.0))
+            last.target = target
+            last.hidden += hides(last.inputs, target)
         if loss.predicted.untyped_storage().data_ptr() == last.storage and not loss.target.requires_grad:
             last.kind, last.target = loss.kind, target
             last.loss = _again(loss, target) if loss.predicted.numel() == prod(last.shape) else None

@@ -15,11 +15,14 @@ class Checkpoints(Observer):
         self.loads: list[dict[str, Any]] = []
         self.saves = 0
         self.waiting: dict[int, tuple[str, int]] = {}
+        self.earlier: set[int] = set()
         self.resumed: list[int] = []
         self.kept: list[Any] = []
+        self.used = 0
 
     def loaded(self, hub: Any, value: Any) -> None:
         """A file was read: does it hold the state of an optimizer or a scheduler?"""
+        self.earlier |= set(hub.trainings)
         for state in _training_states(value):
             self.waiting[id(state)] = ("scheduler" if "last_epoch" in state else "optimizer", hub.updates)
             self.resumed.append(id(state))
@@ -28,7 +31,7 @@ class Checkpoints(Observer):
     def state_used(self, hub: Any, owner: Any, state: Any) -> None:
         """The state is given to an optimizer or a scheduler."""
         del hub, owner
-        self.waiting.pop(id(state), None)
+        self.used += self.waiting.pop(id(state), None) is not None
 
     def saved(self, hub: Any, value: Any) -> None:
         """A file was written."""
@@ -49,6 +52,15 @@ class Checkpoints(Observer):
                 }
             )  # fmt: skip
 
+    def _resumed(self, hub: Any, number: int) -> bool:
+        """Whether the training goes on as it was: with another part of its state, or by the same settings."""
+        if self.used:
+            return True
+        states = [state for state in self.kept if "param_groups" in state]
+        steppers = [hub.optimizers[each] for each in hub.trainings if each not in self.earlier]
+        own = [state for state in states if id(state) == number] or states
+        return any(_settings(state) == _settings(one.state_dict()) for state in own for one in steppers)
+
     def found(self, hub: Any) -> Mapping[str, Any]:
         """All loads; of optimizer states that were read and never used, how many updates followed."""
         if not self.loads and not self.saves and not self.resumed:
@@ -57,6 +69,7 @@ class Checkpoints(Observer):
             "saves": self.saves,
             "loads": self.loads,
             "unused_states": [hub.updates - at for _, at in self.waiting.values()],
+            "resumed": [self._resumed(hub, number) for number in self.waiting],
             "unused_kinds": [kind for kind, _ in self.waiting.values()],
         }
 
@@ -70,6 +83,14 @@ def _training_states(value: Any, depth: int = 0) -> list[Any]:
     if "param_groups" in value and "state" in value:
         return [value] if value["state"] else []
     return [found for each in value.values() for found in _training_states(each, depth + 1)]
+
+
+def _settings(state: Any) -> list[Any]:
+    """What an optimizer was told, by group: how many tensors, at which rate to begin with."""
+    return [
+        (len(group["params"]), group.get("initial_lr", group.get("lr")), group.get("betas"))
+        for group in state["param_groups"]
+    ]
 
 
 def _aliased(module: Any, state: Any) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.observers import Observer
 from harness.watching.events import Call
+from harness.watching.named import names_of
 
 
 class Copies(Observer):
@@ -17,6 +18,7 @@ class Copies(Observer):
         self.calls: dict[int, list[int]] = {}
         self.loads: dict[int, int] = {}
         self.at: dict[int, int] = {}
+        self.names: dict[int, list[str]] = {}
 
     def called(self, hub: Any, call: Call) -> None:
         """Remember how a model stood when it was first called, and what for."""
@@ -27,6 +29,7 @@ class Copies(Observer):
         if id(call.module) not in self.first:
             self.first[id(call.module)] = _state(call.module)
             self.at[id(call.module)] = hub.step
+            self.names[id(call.module)] = sorted(names_of(call.module))
         counts = self.calls.setdefault(id(call.module), [0, 0, 0])
         counts[0 if torch.is_grad_enabled() else 1 if call.module.training else 2] += 1
 
@@ -48,15 +51,21 @@ class Copies(Observer):
         counts = self.calls.get(number, [0, 0, 0])
         return {
             "model": type(model).__name__,
+            "names": self.names.get(number, []),
             "alike": len(alike),
             "equal_at_first": any(self.first.get(other) == self.first.get(number) for other in alike),
             "changed": self.first.get(number) != _state(model),
             "with_gradients": counts[0],
             "quiet": counts[1] + counts[2],
+            "evaluated": counts[2],
+            "trained_quiet": max((sum(self.calls.get(each, [0, 0, 0])[1:]) for each in alike), default=0),
             "loaded": self.loads.get(number, 0),
             "first_step": self.at.get(number, 0),
             "trained_moved": any(self.first.get(other) != _state(hub.models[other]) for other in alike),
             "likeness": max((_likeness(hub.models[other], model) for other in alike), default=0.0),
+            "stale_statistics": _untouched(model)
+            if any(not _untouched(hub.models[each]) for each in alike)
+            else 0,
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 
@@ -65,6 +74,15 @@ def _state(model: Any) -> tuple[float, ...]:
     from harness.watching.training import norms  # noqa: PLC0415 - brings torch
 
     return tuple(norms(list(model.parameters())).tolist())
+
+
+def _untouched(model: Any) -> int:
+    """Normalization layers whose running statistics are those that they were made with."""
+    return sum(
+        not bool(each.running_mean.any()) and bool((each.running_var == 1).all())
+        for each in model.modules()
+        if getattr(each, "running_mean", None) is not None and getattr(each, "running_var", None) is not None
+    )
 
 
 def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.observers import Observer
-from harness.watching.events import Loss
+from harness.watching.events import Call, Loss
 
 LARGE_JUMP = 0.7
 """Of the size of the weights: farther than averages, constraints and pruning move them."""
 MOST_STATES = 10_000
+NEAR = 1e-3
 KEPT = 10
 """The latest losses may still be in use."""
 LOOK_BACK = 16
@@ -31,18 +32,30 @@ class _Story:
     thrown_away: int = 0
     undivided: int = 0
     undone: int = 0
+    undone_longest: int = 0
     thrown_over: int = 0
-    states: set[tuple[float, ...]] = field(default_factory=set)
+    replaced: int = 0
+    states: dict[tuple[float, ...], int] = field(default_factory=dict)
     moved_between: int = 0
+    moved_evaluated: int = 0
+    evaluated: int = 0
     clipped: int = 0
     clipped_scaled: int = 0
     clipped_late: int = 0
+    clip_limit: float = 0.0
     clip_shares: list[float] = field(default_factory=list)
     backwards: list[int] = field(default_factory=list)
     clean: bool = False
     since: int = 0
     last_norm: float = 0.0
-    bare: int = 0
+    used: float = 0.0
+    touched: bool = False
+    norms: Any = ()
+    part: tuple[bool, ...] = (True,)
+    parts: int = 0
+    tried: Any = None
+    tries: int = 0
+    tries_dirty: int = 0
     after_step: bool = False
     unscaled: bool = False
     end: Any = None
@@ -58,6 +71,9 @@ class Cycle(Observer):
         self.loss_results: list[weakref.ref[Any]] = []
         self.roots: list[weakref.ref[Any]] = []
         self.kept_losses = self.older_losses = 0
+        self.outputs: list[weakref.ref[Any]] = []
+        self.evaluated: set[int] = set()
+        self.kept_outputs = self.older_outputs = 0
         self.late = False
         self.other_step = False
 
@@ -66,6 +82,19 @@ class Cycle(Observer):
         del hub, module
         if depth == 0 and any(getattr(each, "requires_grad", False) and each.is_leaf for each in args):
             self.input_gradients += 1
+
+    def called(self, hub: Any, call: Call) -> None:
+        """Remember an output that has a history, weakly; and which models were evaluated."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
+        from harness.watching.tensors import first_tensor  # noqa: PLC0415 - brings torch
+
+        del hub
+        if not call.depth and not torch.is_grad_enabled():
+            self.evaluated |= {id(each) for each in call.module.parameters()}
+        output = None if call.depth else first_tensor(call.output)
+        if output is not None and output.grad_fn is not None and len(self.outputs) < MOST_STATES:
+            self.outputs.append(weakref.ref(output))
 
     def loss_computed(self, hub: Any, loss: Loss) -> None:
         """Remember which tensors are means that a loss function gave."""
@@ -83,12 +112,33 @@ class Cycle(Observer):
             story = self.stories.setdefault(number, _Story())
             if story.steps > CLOSELY:
                 continue
-            norm = _total(training)
+            story.norms = training.gradients(anew=True)
+            norm = float(story.norms.sum())
+            if self.late:
+                self._within(story, training, norm)
             if norm == 0:
-                lost = story.since > 0 and story.last_norm > 0 and not self.other_step and not self.late
-                story.thrown_away += lost
+                story.thrown_away += self._thrown_away(story, training)
                 story.clean = True
+            elif story.since == 0 and story.used and norm != story.used:
+                story.clean = True  # the program keeps a part of them on purpose: it has changed them itself
         self.other_step = False
+
+    def _within(self, story: _Story, training: Any, norm: float) -> None:
+        """Within an update: the weights moved since the last pass, and are its gradients still there?"""
+        now = _fingerprint(training)
+        if story.tried is not None and now != story.tried:
+            story.tries += 1
+            story.tries_dirty += norm != 0
+        story.tried = now
+
+    def _thrown_away(self, story: _Story, training: Any) -> bool:
+        """Gradients were there, none is now, no update came between; nor did the weights move meanwhile.
+
+        Sharpness-aware minimization takes a gradient to move the weights, and another one there.
+        """
+        if not story.since or not story.last_norm or self.other_step or self.late:
+            return False
+        return story.end is None or _fingerprint(training) == story.end
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """How large are they now?"""
@@ -98,14 +148,23 @@ class Cycle(Observer):
             # Now, not at the end: what a program keeps goes with it.
             self.older_losses = len(self.roots[:-KEPT])
             self.kept_losses = sum(root() is not None for root in self.roots[:-KEPT])
+            self.older_outputs = len(self.outputs[:-KEPT])
+            self.kept_outputs = sum(output() is not None for output in self.outputs[:-KEPT])
         undivided = any(root is result() for root in roots for result in self.loss_results)
         for number, training in hub.trainings.items():
             story = self.stories.setdefault(number, _Story())
             story.since += 1
-            story.undivided += undivided
-            story.bare += undivided
             if story.steps <= CLOSELY and not self.late:
-                story.last_norm = _total(training)
+                story.last_norm, story.touched = _total(training), False
+                self._compare_parts(story, training)
+            story.undivided += undivided and bool(story.part)
+
+    def _compare_parts(self, story: _Story, training: Any) -> None:
+        """Which tensors did this pass give a gradient, and are they those of the pass before?"""
+        now = training.gradients()
+        part = tuple((now != story.norms).tolist()) if len(story.norms) == len(now) else (True,)
+        story.parts += story.since > 1 and part != story.part
+        story.part = part if any(part) else ()
 
     def unscaled(self, hub: Any, scaler: Any, optimizer: Any) -> None:
         """From here to the step, gradients are what they are."""
@@ -121,10 +180,17 @@ class Cycle(Observer):
                 continue
             story.clipped += 1
             story.clipped_scaled += hub.scale > 1 and not story.unscaled
-            story.clipped_late += story.since == 0
             total = _total(training)
+            # Without a backward pass gradients may be new all the same: those that a program sets itself.
+            story.clipped_late += story.since == 0 and total == story.used
+            story.touched = True
+            if story.since:
+                story.last_norm *= min(
+                    1.0, limit / max(float((training.gradients() ** 2).sum()) ** 0.5, 1e-12)
+                )
             if total > 0 and len(story.clip_shares) < CLOSELY:
                 story.clip_shares.append(limit / total)
+                story.clip_limit = max(story.clip_limit, limit)
 
     def stepping(self, hub: Any, optimizer: Any, late: bool) -> None:
         """Is there a gradient, and is it new?"""
@@ -134,11 +200,15 @@ class Cycle(Observer):
         if training is None or late:
             return
         self._compare(story, training)
+        total = training.pulled
         if story.steps and story.steps <= CLOSELY:
             story.looked += 1
-            story.repeated += story.since == 0
+            story.repeated += story.since == 0 and total == story.used > 0
             story.dirty += story.since > 0 and not story.clean
-            story.erased += story.since > 0 and story.last_norm > 0 and _total(training) == 0
+            story.erased += story.since > 0 and story.last_norm > 0 and total == 0
+            other = abs(total - story.last_norm) > NEAR * story.last_norm and total > 0
+            story.replaced += story.since > 0 and other and not story.unscaled and hub.scale <= 1
+        story.used = total
         if story.since:
             story.backwards.append(story.since)
             del story.backwards[:-CLOSELY]
@@ -146,12 +216,17 @@ class Cycle(Observer):
     def _compare(self, story: _Story, training: Any) -> None:
         """Are the weights where the last update left them?"""
         now = _fingerprint(training)
+        judged = bool(self.evaluated) and any(id(each) in self.evaluated for each in training.parameters)
+        story.evaluated += judged and story.end is not None
         if story.end is not None and now != story.end:
             story.moved_between += 1
-            story.undone += now in story.states
+            story.moved_evaluated += judged
+            if now in story.states:
+                story.undone += 1
+                story.undone_longest = max(story.undone_longest, story.steps - story.states[now])
             story.thrown_over += training.jump() > LARGE_JUMP
         if len(story.states) < MOST_STATES:
-            story.states.add(now)
+            story.states.setdefault(now, story.steps)
 
     def stepped(self, hub: Any, optimizer: Any) -> None:
         """The next round begins."""
@@ -163,8 +238,9 @@ class Cycle(Observer):
             if training.late and 0 < story.steps <= CLOSELY:
                 story.looked += 1
                 story.dirty += not story.clean
+        self.evaluated.clear()
         story.steps += 1
-        story.since, story.clean, story.unscaled = 0, False, False
+        story.since, story.clean, story.unscaled, story.tried = 0, False, False, None
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By training, in order: how often each thing happened."""
@@ -174,6 +250,8 @@ class Cycle(Observer):
             "input_gradients": self.input_gradients,
             "kept_losses": self.kept_losses,
             "older_losses": self.older_losses,
+            "kept_outputs": self.kept_outputs,
+            "older_outputs": self.older_outputs,
             "trainings": [_told(self.stories.get(number, _Story())) for number in hub.trainings],
         }
 
@@ -185,19 +263,19 @@ def _told(story: _Story) -> dict[str, Any]:
             name: int(getattr(story, name))
             for name in (
                 "steps", "looked", "dirty", "erased", "repeated", "thrown_away", "undivided", "undone",
-                "thrown_over",
-                "moved_between", "clipped", "clipped_scaled", "clipped_late",
+                "tries", "tries_dirty", "undone_longest", "thrown_over", "replaced", "parts",
+                "moved_between", "moved_evaluated", "evaluated", "clipped", "clipped_scaled", "clipped_late",
             )
         },
         "backwards_per_step": backwards[len(backwards) // 2] if backwards else 0,
+        "clip_limit": story.clip_limit,
         "clip_share": shares[len(shares) // 2] if shares else 1.0,
     }  # fmt: skip
 
 
 def _total(training: Any) -> float:
-    from harness.watching.training import norms  # noqa: PLC0415 - brings torch
-
-    return float(abs(norms([each.grad for each in training.parameters])).sum())
+    """The norms of all gradients together: equal to the bit where nothing changed."""
+    return float(training.gradients().sum())
 
 
 def _fingerprint(training: Any) -> tuple[float, ...]:

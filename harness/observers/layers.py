@@ -8,6 +8,8 @@ from harness.watching.events import Call
 
 CLOSELY = 64
 ENOUGH_IDS = 8
+LEAST_PLACES = 256
+"""One large image has statistics of its own; normalization by single ones is a style of its own."""
 
 
 class Layers(Observer):
@@ -34,7 +36,8 @@ class Layers(Observer):
             and call.module.training
         ):
             self.normalized += 1
-            self.alone += len(call.args[0]) == 1
+            given = call.args[0]
+            self.alone += len(given) == 1 and given.numel() // max(1, given.shape[1]) < LEAST_PLACES
 
     def _ids(self, hub: Any, module: Any, ids: Any) -> None:
         """How many different ids does a table get? A few are enough to know that it gets more than two."""

@@ -20,6 +20,8 @@ class Parameters(Observer):
         self.seen = 0
         self.optimizer_order: dict[int, set[int]] = {}
         self.known: dict[int, Any] = {}
+        self.first: dict[int, float] = {}
+        self.roots: dict[int, Any] = {}
 
     def optimizer_made(self, hub: Any, optimizer: Any) -> None:
         """Which parameters were frozen when it was made?"""
@@ -33,6 +35,8 @@ class Parameters(Observer):
         if id(call.module) not in self.inner:
             self.inner[id(call.module)] = weakref.ref(call.module)
         self.used.add(id(call.module))
+        if not call.depth:
+            self.roots[id(call.module)] = self.inner[id(call.module)]
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """Who received a gradient?"""
@@ -44,6 +48,7 @@ class Parameters(Observer):
             for parameter in model.parameters():
                 if parameter.grad is not None and not self.received.get(id(parameter)):
                     gradient = parameter.grad
+                    self.first.setdefault(id(parameter), _size(parameter))
                     self.received[id(parameter)] = bool(
                         (gradient.coalesce().values() if gradient.is_sparse else gradient).any()
                     )
@@ -57,8 +62,10 @@ class Parameters(Observer):
             **_sizes(hub, named),
             **self._unheld(hub, named),
             **_by_training(hub, {id(each) for _, each, _ in named}),
-            "trained_frozen": _adapters_frozen(named, hub.trained_models()),
+            "trained_frozen": _adapters_frozen(named, _given_to_optimizers(hub)),
+            "adapters_train": _adapters_train(named, _given_to_optimizers(hub)),
             "idle_modules": self._never_called(hub),
+            "frozen_zeros": _frozen_zeros(hub.trained_models()),
             "empty_groups": [
                 [len(group["params"]) for group in hub.optimizers[number].param_groups].count(0)
                 for number in hub.trainings
@@ -69,7 +76,7 @@ class Parameters(Observer):
             "never_stepped": [
                 f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
                 for number, one in hub.optimizers.items()
-                if number not in hub.trainings and _stands_alone(one, hub)
+                if number not in hub.trainings and _stands_alone(one, hub) and self._pulled(one)
             ],
         }
 
@@ -84,9 +91,15 @@ class Parameters(Observer):
                 and each.requires_grad
                 and self.received.get(id(each))
                 and id(model) in trained
+                and self.first.get(id(each)) == _size(each)  # else the program itself updates it
             ],
             "held_frozen": [name for name, each, _ in named if id(each) in held and not each.requires_grad],
         }
+
+    def _pulled(self, optimizer: Any) -> bool:
+        """Whether any of its parameters ever got a gradient; a model that is only evaluated gets none."""
+        held = [each for group in optimizer.param_groups for each in group["params"]]
+        return any(self.received.get(id(each)) for each in held)
 
     def _never_called(self, hub: Any) -> list[str]:
         """Modules with parameters of their own that no forward pass reached."""
@@ -99,7 +112,8 @@ class Parameters(Observer):
 
     def _unregistered(self, hub: Any) -> list[str]:
         """Modules with trainable parameters that worked, and belong to no model that was called."""
-        owned = {id(module) for model in hub.models.values() for module in model.modules()}
+        alone = [root for each in self.roots.values() if (root := each()) is not None]
+        owned = {id(module) for model in (*hub.models.values(), *alone) for module in model.modules()}
         held = _held(hub)
         alive = [reference() for number, reference in self.inner.items() if number not in owned]
         return [
@@ -111,6 +125,10 @@ class Parameters(Observer):
                 for each in module.parameters()
             )
         ]
+
+
+def _size(parameter: Any) -> float:
+    return float(parameter.detach().double().norm())
 
 
 def _named(hub: Any, model: Any) -> list[tuple[str, Any]]:
@@ -160,6 +178,16 @@ def _by_training(hub: Any, owned: set[int]) -> dict[str, Any]:
     }
 
 
+def _frozen_zeros(models: list[Any]) -> list[str]:
+    """Matrices of trained models that are zero throughout, and that nothing is to change."""
+    return [
+        name
+        for model in models
+        for name, each in model.named_parameters()
+        if not each.requires_grad and each.dim() > 1 and each.numel() > 1 and not each.detach().any()
+    ]
+
+
 def _marked(models: list[Any]) -> list[str]:
     """Modules with a `requires_grad` of their own that their parameters do not share."""
     return [
@@ -193,6 +221,22 @@ def _adapters_frozen(named: list[tuple[str, Any, Any]], trained: list[Any]) -> l
     return list(found.values())
 
 
+def _given_to_optimizers(hub: Any) -> list[Any]:
+    """Models of which an optimizer was given some parameter, be it frozen."""
+    held = _held(hub)
+    return [one for one in hub.models.values() if any(id(each) in held for each in one.parameters())]
+
+
+def _adapters_train(named: list[tuple[str, Any, Any]], trained: list[Any]) -> bool:
+    """Whether each trained model that has frozen parts of adapters has others that train."""
+    own = [
+        (id(model), each.requires_grad)
+        for name, each, model in named
+        if "lora_" in name and any(model is one for one in trained)
+    ]
+    return {model for model, _ in own} == {model for model, trains in own if trains}
+
+
 def _repeated(models: list[Any]) -> list[str]:
     """Containers that hold one and the same module with parameters several times."""
     import torch  # noqa: PLC0415 - only where torch runs
@@ -201,7 +245,8 @@ def _repeated(models: list[Any]) -> list[str]:
     for model in models:
         for name, module in model.named_modules():
             if isinstance(module, torch.nn.ModuleList | torch.nn.Sequential):
-                heavy = [id(each) for each in module if any(True for _ in each.parameters())]
+                # An activation with a slope of its own, or a scale, is often shared on purpose.
+                heavy = [id(each) for each in module if any(own.dim() > 1 for own in each.parameters())]
                 if len(set(heavy)) < len(heavy):
                     found.append(name or type(model).__name__)
     return found

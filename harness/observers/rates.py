@@ -37,6 +37,7 @@ class Rates(Observer):
     def _scheduler(self, hub: Any, scheduler: Any, optimizer: Any, began: int) -> dict[str, Any]:
         period = getattr(scheduler, "T_max", None) or getattr(scheduler, "total_steps", None)
         held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+        working = {id(each) for model in hub.models.values() for each in model.parameters()}
         # By what it holds: an optimizer may be wrapped in another one, as Accelerate does.
         acted = [one for one in hub.trainings.values() if held & {id(each) for each in one.parameters}]
         return {
@@ -45,6 +46,7 @@ class Rates(Observer):
             "period": int(period) if isinstance(period, int | float) else 0,
             "updates": sum(one.count for one in acted),
             "attached": bool(acted),
+            "working": bool(held & working),
         }
 
 

@@ -195,6 +195,7 @@ def _loaders(hub: Hub, changes: Changes) -> None:
         changes, base, "__init__", lambda _, self, loader, *_a, **_k: hub.tell("loader_started", self, loader)
     )
     _after(changes, base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
+    _after(changes, base, "_next_index", lambda drawn, self: hub.tell("indices_drawn", self, drawn))
 
 
 def _checkpoints(hub: Hub, changes: Changes) -> None:
@@ -254,8 +255,28 @@ def _softmax(hub: Hub, changes: Changes) -> None:
         _after(changes, owner, "softmax", tell)
         _after(changes, owner, "log_softmax", tell)
 
+    def attended(_: Any, query: Any, key: Any, *__: Any, scale: Any = None, **___: Any) -> None:
+        hub.tell("attended", query, key, scale)
+
+    _after(changes, torch.nn.functional, "scaled_dot_product_attention", attended)
+
+
+def _registration(hub: Hub, changes: Changes) -> None:
+    """A parameter gets a place in a module, with a second one it is tied; a module, in its parent."""
+
+    def registered(module: torch.nn.Module, name: str, parameter: Any) -> None:
+        if parameter is not None:
+            hub.tell("registered", module, name, parameter)
+
+    def placed(parent: torch.nn.Module, name: str, module: Any) -> None:
+        if module is not None:
+            hub.tell("placed", parent, name, module)
+
+    changes.callback(modules.register_module_parameter_registration_hook(registered).remove)
+    changes.callback(modules.register_module_module_registration_hook(placed).remove)
+
 
 HOOKS = (
     _optimizers, _backward, _modules, _losses, _clipping, _scaling, _schedulers, _loaders, _checkpoints,
-    _dropout, _differences, _softmax,
+    _dropout, _differences, _softmax, _registration,
 )  # fmt: skip

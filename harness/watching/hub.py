@@ -23,6 +23,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "stepped": ("optimizer",),
     "backward_begins": ("roots",),
     "backward_ended": ("roots",),
+    "registered": ("module", "name", "parameter"),
+    "placed": ("parent", "name", "module"),
     "calling": ("module", "args", "depth"),
     "called": ("call",),
     "loss_computed": ("loss",),
@@ -32,6 +34,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "scheduler_made": ("scheduler", "optimizer"),
     "loader_started": ("iterator", "loader"),
     "batch_loaded": ("iterator", "batch"),
+    "indices_drawn": ("iterator", "indices"),
     "state_loaded": ("module", "state", "result"),
     "state_used": ("owner", "state"),
     "saved": ("value",),
@@ -39,6 +42,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "dropped": ("share", "training"),
     "subtracted": ("one", "other", "result"),
     "softened": ("values", "axis"),
+    "attended": ("query", "key", "scale"),
 }
 """What hooks tell, and of what, after the hub; an observer listens to those that it has a method for."""
 
@@ -153,11 +157,13 @@ class Hub:
     def name_of(self, parameter: Any) -> str:
         """A parameter's name in the models that were called, with the model's where there are several."""
         several = len(self.trained_models()) > 1
-        for model in self.models.values():
-            for name, own in model.named_parameters():
-                if own is parameter:
-                    return f"{type(model).__name__}.{name}" if several else name
-        return ""
+        found = [
+            f"{type(model).__name__}.{name}" if several else name
+            for model in self.models.values()
+            for name, own in model.named_parameters()
+            if own is parameter
+        ]
+        return max(found, key=lambda name: name.count("."), default="")  # within the whole, not a part of it
 
     def trained_models(self) -> "list[torch.nn.Module]":
         """Models of which some parameter is held by an optimizer that stepped."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import ParametrizationList
 
 from harness.watching.events import Call
 from harness.watching.hub import Hub
@@ -24,6 +25,7 @@ class Keeper:
         if (
             call.depth == 0
             and len(hub.models) < MOST_MODELS
+            and not isinstance(call.module, ParametrizationList)  # it makes a weight, of another module
             and next(call.module.parameters(), None) is not None
         ):
             hub.models.setdefault(id(call.module), call.module)

@@ -4,8 +4,10 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
+
+from harness.watching.places import is_own
 
 
 def function_of(named: str) -> Callable[..., Any]:
@@ -24,6 +26,30 @@ def function_of(named: str) -> Callable[..., Any]:
         there = ", ".join(key for key, value in vars(module).items() if _own(value, module)) or "none"
         raise ValueError(f"{path.name} has no function '{name}'; it has {there}")  # noqa: TRY004 - of what is named
     return found  # type: ignore[no-any-return]
+
+
+def names_of(value: Any) -> set[str]:
+    """What the user's own code that is at work calls an object: variables, and attributes of those.
+
+    In lower case, with the names of its class and of the objects that hold it.
+    """
+    found = {type(value).__name__.lower()}
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as `inspect`, without its cost
+    while frame is not None:
+        if is_own(frame.f_code.co_filename):
+            for name, each in list(frame.f_locals.items()):
+                found |= {name.lower()} if each is value else _attributes(name, each, value)
+        frame = frame.f_back
+    return found
+
+
+def _attributes(name: str, owner: Any, value: Any) -> set[str]:
+    own = getattr(owner, "__dict__", None)
+    if isinstance(owner, ModuleType) or not isinstance(own, dict):
+        return set()
+    # A module of torch keeps its parts in a dictionary of their own.
+    held = {**own, **own.get("_modules", {})} if isinstance(own.get("_modules", {}), dict) else own
+    return {f"{name}.{key}".lower() for key, each in held.items() if each is value}
 
 
 def _imported(path: Path) -> ModuleType:

@@ -9,16 +9,19 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from harness.watching.derivatives import derivative
+from harness.watching.gradients import reached, through_time
 from harness.watching.replay import LastCall, output_of, with_first
-from harness.watching.tensors import first_tensor, is_mask, is_tokens, shifts_of
+from harness.watching.tensors import first_tensor, is_mask, tensors_in
+from harness.watching.tokens import given_answer, positions
 
 MOST_PARAMETERS = 50_000_000
+LEAST_ROWS = 8
+"""Of fewer samples, all may happen to lie on the dead side of every unit."""
 
 
 def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
@@ -29,7 +32,10 @@ def ask(model: Any, call: LastCall, deadline: float) -> dict[str, Any]:
         [torch.cuda.current_device()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     )
     call = call.copied()
-    answers: dict[str, Any] = {"shifts": {str(s): share for s, share in call.shifts.items()}}
+    answers: dict[str, Any] = {
+        "shifts": {str(s): share for s, share in call.shifts.items()},
+        "hidden": call.hidden,
+    }
     with _unheard(), torch.random.fork_rng(devices=devices):
         try:
             twin = copy.deepcopy(getattr(model, "_orig_mod", model))
@@ -125,81 +131,17 @@ def _isolated(twin: Any, call: LastCall) -> dict[str, Any]:
     return {
         "other_samples": float((after[2:] - before[2:]).abs().max()) / size,
         "own_sample": float((after[0] - before[0]).abs().max()) / size,
+        "related": _related(twin, call, rows),
     }
 
 
-def _positions(twin: Any, call: LastCall) -> dict[str, Any]:
-    """Of tokens: which positions does one of them reach? Time is the axis along which it reaches any."""
-    inputs = call.inputs
-    before = _by_token(output_of(twin.eval(), call), inputs) if is_tokens(inputs) else None
-    if before is None or min(inputs.shape) < 2:
-        return {}
-    moved = [_moved(twin, call, inputs, before, share) for share in (0.5, 0.7)]
-    reached = [max(_off(each, axis, at) for each, at in moved) for axis in (0, 1)]
-    axis = int(reached[1] >= reached[0])
-    if inputs.shape[axis] < 4:
-        return {}
-    return {
-        "earlier": max(float(_line(each, axis, at)[: at[axis]].max()) for each, at in moved),
-        "later": max(float(_line(each, axis, at)[at[axis] + 1 :].max()) for each, at in moved),
-        "own": max(float(each[at]) for each, at in moved),
-    }
-
-
-def _moved(twin: Any, call: LastCall, inputs: Any, before: Any, share: float) -> tuple[Any, tuple[int, int]]:
-    """How far each output moves when one token changes: relative, in the shape of the inputs; and where."""
-    row, column = (min(size - 2, max(1, int(share * size))) for size in inputs.shape)
-    changed = inputs.clone()
-    other = inputs[inputs != inputs[row, column]]
-    if len(other):
-        changed[row, column] = other[0]
-    after = _by_token(output_of(twin, call, *with_first(call, changed)), inputs)
-    size = max(float(before.abs().max()), 1e-12)
-    return (after - before).abs().amax(-1) / size, (row, column)
-
-
-def _by_token(output: Any, inputs: Any) -> Any:
-    """Outputs laid out as the tokens are, (*inputs.shape, V); None where they are not one row a token."""
-    if tuple(output.shape[:2]) == tuple(inputs.shape) and output.dim() == 3:
-        return output
-    if output.dim() == 3 and (output.shape[0], output.shape[2]) == tuple(inputs.shape):
-        return output.movedim(1, -1)
-    if output.dim() == 2 and len(output) == inputs.numel():
-        return output.reshape(*inputs.shape, -1)
-    return None
-
-
-def _line(moved: Any, axis: int, at: tuple[int, int]) -> Any:
-    return moved[:, at[1]] if axis == 0 else moved[at[0]]
-
-
-def _off(moved: Any, axis: int, at: tuple[int, int]) -> float:
-    """The farthest that an output on this line moves, other than the token's own."""
-    line = _line(moved, axis, at).clone()
-    line[at[axis]] = 0
-    return float(line.max())
-
-
-def _given_answer(twin: Any, call: LastCall) -> dict[str, Any]:
-    """Does another input hold the very targets, each where it is to be predicted, and reach that output?"""
-    if call.target is None or call.target.is_floating_point():
-        return {}
-    before = output_of(twin.eval(), call)
-    for number, given in enumerate(call.args):
-        if given is call.inputs or not is_tokens(given) or _same_place(given, call.target) < 0.95:
-            continue
-        rows, column = range(len(given)), given.shape[1] // 2
-        changed = given.clone()
-        changed[:, column] = given.flip(0)[:, column]
-        after = output_of(twin, replace(call, args=(*call.args[:number], changed, *call.args[number + 1 :])))
-        moved = _by_token((after - before).abs(), given)
-        if moved is not None and len(rows) > 1:
-            return {"answer_given": float(moved[:, column].max()) / max(float(before.abs().max()), 1e-12)}
-    return {}
-
-
-def _same_place(given: Any, target: Any) -> float:
-    return shifts_of(given, target).get(0, 0.0)
+def _related(twin: Any, call: LastCall, rows: int) -> bool:
+    """Is the model told which samples belong together, by a table of pairs or a list of edges?"""
+    given = tensors_in([*call.args, *call.kwargs.values(), *twin.buffers()])
+    shapes = [(tuple(each.shape), each.is_floating_point()) for each in given if each is not call.inputs]
+    return any(
+        shape == (rows, rows) or (len(shape) == 2 and 2 in shape and not real) for shape, real in shapes
+    )
 
 
 def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -221,8 +163,14 @@ def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
         changed[side] = values + 1 if values.is_floating_point() else (values + 1) % (inputs.max() + 1)
         moved = (output_of(twin, call, *with_first(call, changed)) - before).abs()
         found[f"{name}_moves"] = float((moved[~side] if each_own else moved).max()) / size
-        found[f"{name}_constant"] = bool((values == values[0]).all())
+        found[f"{name}_constant"] = bool((values == values[0]).all()) and _at_ends(side)
     return found
+
+
+def _at_ends(side: Any) -> bool:
+    """Whether what is marked stands at the ends of rows, or at their beginnings: as padding does (N, L)."""
+    each = side.long()
+    return bool((each.diff(dim=1) >= 0).all() or (each.diff(dim=1) <= 0).all())
 
 
 def _modes_agree(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -247,8 +195,11 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
         if isinstance(each, torch.nn.ReLU | torch.nn.ReLU6):
 
             def note(_: Any, __: Any, output: Any, name: str = name) -> None:
-                share = float((output.reshape(-1, output.shape[-1]) == 0).all(0).float().mean())
-                dead[name] = max(share, dead.get(name, 0.0))  # one module may serve several layers
+                axis = 1 if output.dim() in (4, 5) else -1
+                units = output.movedim(axis, -1).reshape(-1, output.shape[axis])
+                if len(units) >= LEAST_ROWS and units.shape[1] > 1:
+                    share = float((units == 0).all(0).float().mean())
+                    dead[name] = max(share, dead.get(name, 0.0))  # one module may serve several layers
 
             handles.append(each.register_forward_hook(note))
     try:
@@ -266,8 +217,8 @@ def _target_rows(call: LastCall) -> int:
 
 
 QUESTIONS = (
-    _repeats, _rows_alike, _follows_input, _isolated, _positions, _given_answer, _mask_kept,
-    _modes_agree, _dead_units,
+    _repeats, _rows_alike, _follows_input, _isolated, positions, given_answer, _mask_kept,
+    _modes_agree, _dead_units, reached, through_time,
     derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

@@ -21,6 +21,7 @@ class LastCall:
     target: Any = None
     kind: str = ""
     shifts: dict[int, float] = field(default_factory=dict)
+    hidden: int = 0
 
     @property
     def inputs(self) -> Any:
@@ -43,18 +44,23 @@ def output_of(twin: Any, call: LastCall, args: Any = None, kwargs: Any = None) -
 
 
 def with_first(call: LastCall, values: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """The call with another tensor in place of its first one."""
-    args, kwargs = list(call.args), dict(call.kwargs)
-    for number, each in enumerate(args):
-        if isinstance(each, torch.Tensor):
-            args[number] = values
-            return tuple(args), kwargs
-    for name, each in kwargs.items():
-        if isinstance(each, torch.Tensor):
-            kwargs[name] = values
-            break
+    """The call with another tensor in place of its first one, wherever among the arguments that stands."""
+    args, kwargs = _with(call.args, call.inputs, values), _with(call.kwargs, call.inputs, values)
     return tuple(args), kwargs
 
 
+def _with(value: Any, old: Any, new: Any) -> Any:
+    """The same with one object for another, in lists and mappings too."""
+    if value is old:
+        return new
+    if isinstance(value, dict):
+        return {name: _with(each, old, new) for name, each in value.items()}
+    return type(value)([_with(each, old, new) for each in value]) if type(value) in (list, tuple) else value
+
+
 def _cloned(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if type(value) is dict:
+        return {name: _cloned(each) for name, each in value.items()}
+    return type(value)([_cloned(each) for each in value]) if type(value) in (list, tuple) else value

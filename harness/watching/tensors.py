@@ -22,10 +22,22 @@ def first_tensor(value: Any) -> Any:
     return None
 
 
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """All tensors of an output of any form."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [one for each in value for one in tensors_in(each)] if isinstance(value, list | tuple) else []
+
+
 def is_tokens(inputs: Any) -> bool:
     """Whether these are rows of at least four token ids."""
     return (
-        inputs is not None and inputs.dim() == 2 and not inputs.is_floating_point() and inputs.shape[1] >= 4
+        isinstance(inputs, torch.Tensor)
+        and inputs.dim() == 2
+        and not inputs.is_floating_point()
+        and inputs.shape[1] >= 4
     )
 
 
@@ -44,6 +56,20 @@ def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
         counted = ours >= 0
         found[shift] = float((ours == theirs)[counted].float().mean()) if bool(counted.any()) else 0.0
     return found
+
+
+def hides(inputs: Any, target: Any) -> bool:
+    """Whether a loss leaves out the places of one token, among others, and asks for what the others show."""
+    if target.numel() != inputs.numel():
+        return False
+    rows = target.reshape(inputs.shape)
+    counted = rows >= 0
+    # Padding is left out rightly: it stands at the ends of rows.
+    tokens = inputs[~counted & (counted.flip(1).cumsum(1).flip(1) > 0)]
+    if not bool(counted.any()) or not len(tokens) or not bool((rows == inputs)[counted].all()):
+        return False
+    most = tokens.mode().values
+    return float((tokens == most).float().mean()) > 0.7 and not bool((inputs[counted] == most).any())
 
 
 def is_mask(value: Any, inputs: Any) -> bool:

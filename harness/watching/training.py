@@ -1,6 +1,7 @@
 """One optimizer's training, recorded step by step: norms of every tensor, updates of a sample of elements."""
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,7 @@ class Training:
     unclipped: Float64 | None = None
     backwards: int = 0
     last: list[Float64] = field(default_factory=list)
+    _known: tuple[list[Any], Float64] | None = None
     _before: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,9 +78,26 @@ class Training:
         size = sum(float(np.square(old).sum()) for _, old in pairs)
         return math.sqrt(away / size) if size > 0 else 0.0
 
+    def gradients(self, *, anew: bool = False) -> Float64:
+        """Norm of the gradient of each tensor (P,). Several observers ask; it is calculated once a change.
+
+        anew: calculate in any case, for what is written by way of `.data` does not count as a change.
+        """
+        gradients = [parameter.grad for parameter in self.parameters]
+        if anew or self._known is None or not _unchanged(self._known[0], gradients):
+            marks = [None if each is None else (weakref.ref(each), each._version) for each in gradients]  # noqa: SLF001 - torch's own count of changes
+            self._known = (marks, norms(gradients))
+        return self._known[1]
+
+    @property
+    def pulled(self) -> float:
+        """Sum of the norms of the gradients that the update begins with; NaN with a closure."""
+        gradient = self._before.get("gradient")
+        return math.nan if gradient is None else float(gradient.sum())
+
     def clipping(self) -> None:
         """Gradients are about to be clipped: their norms as they are."""
-        self.unclipped = norms([parameter.grad for parameter in self.parameters])
+        self.unclipped = self.gradients()
 
     def stepping(self, *, late: bool) -> None:
         """Before the update. late: gradients are computed within it (a closure)."""
@@ -130,7 +149,7 @@ class Training:
         gradients = [parameter.grad for parameter in self.parameters]
         sampled = _sample(gradients, at)
         self.absent += [gradient is None for gradient in gradients]
-        return {"gradient": norms(gradients), "sampled": sampled}
+        return {"gradient": self.gradients(anew=True), "sampled": sampled}
 
     def _count_idle(self, moved: list[Float64], gradients: list[Float64], rate: float) -> None:
         if not rate:
@@ -211,6 +230,14 @@ def norms(tensors: "list[Any]") -> Float64:
             if each is not None and each.layout is not torch.strided:
                 found[number] = float(each.detach().coalesce().values().double().norm())
     return found
+
+
+def _unchanged(marks: list[Any], gradients: list[Any]) -> bool:
+    """Whether these are the very tensors that were marked, and nobody wrote to them since."""
+    return all(
+        gradient is None if mark is None else gradient is mark[0]() and gradient._version == mark[1]  # noqa: SLF001 - as above
+        for mark, gradient in zip(marks, gradients, strict=True)
+    )
 
 
 def _sample(tensors: list[Any], places: list[torch.Tensor]) -> list[Float64]:
