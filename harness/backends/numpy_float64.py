@@ -71,7 +71,8 @@ class NumpyTrainer(LoopTrainer):
         outputs, tape = self.model.forward(self.weights, batch.inputs)
         total, count, d_outputs = self.model.loss_sum(outputs, batch.targets)
         gradients = self.model.backward(self.weights, tape, d_outputs / count)
-        return outputs, total / count, gradients
+        # In the order of the weights, like all others: to compare what lies across takes five times as long.
+        return outputs, total / count, {name: np.ascontiguousarray(each) for name, each in gradients.items()}
 
     def zero_gradients(self) -> None:
         """Forget the gradients."""
