@@ -67,14 +67,8 @@ def since_last_night(site: Site) -> Since | None:
         more=max(len(changes) - MOST, 0),
         rebases=tuple(entry for entry in site.rebases if entry.when[:19] >= stamp(before.started)[:19]),
         machine=_machine(before, tonight),
-        compared=len(_commits(site)) > 1,
+        compared=len(site.commits()) > 1,
     )
-
-
-def _commits(site: Site) -> set[str]:
-    """The clean commits of the nights that are shown."""
-    runs = (run for night in site.nights for run in night.runs)
-    return {run.environment["commit"] for run in runs if run.environment.get("dirty") is False}
 
 
 def _before(site: Site) -> Night | None:

@@ -138,6 +138,18 @@ class Site:
         """Where a case's page lies, from the site's root."""
         return f"cases/{slug(case)}.html"
 
+    def commits(self) -> dict[str, list[Run]]:
+        """Runs by time of each commit in the nights that are shown, the newest commit first.
+
+        What was measured with uncommitted changes belongs to none.
+        """
+        groups: dict[str, list[Run]] = {}
+        for night in self.nights:
+            for run in night.runs:
+                if run.environment.get("commit") and run.environment.get("dirty") is False:
+                    groups.setdefault(run.environment["commit"], []).insert(0, run)
+        return groups
+
     def whole(self, case: str, backend: str) -> Run | None:
         """The newest run of a cell with its verdicts, if a night that is shown has one."""
         every = (run for night in self.nights for run in night.runs)

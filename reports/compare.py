@@ -18,7 +18,7 @@ class ComparePage(Page):
 
     def documents(self, site: Site) -> Iterable[Document]:
         """One file: the newest commit beside the one before it."""
-        runs = _by_commit(site)
+        runs = site.commits()
         if len(runs) > 1:
             after, before = list(runs)[:2]
             ids = [run.id for commit in (before, after) for run in runs[commit]]
@@ -27,16 +27,6 @@ class ComparePage(Page):
                 inputs=(before, after, ids, site.cases()),
                 content=lambda: _content(site, (before, after), [*runs[before], *runs[after]]),
             )
-
-
-def _by_commit(site: Site) -> dict[str, list[Run]]:
-    """The runs of each commit in the nights that are shown, the newest commit first."""
-    groups: dict[str, list[Run]] = {}
-    for night in site.nights:
-        for run in night.runs:
-            if run.environment.get("commit") and run.environment.get("dirty") is False:
-                groups.setdefault(run.environment["commit"], []).insert(0, run)
-    return groups
 
 
 def _content(site: Site, commits: tuple[str, str], runs: list[Run]) -> Mapping[str, Any]:
