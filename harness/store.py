@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harness.archive import Archive
 from harness.case_files import CaseFile, add_case_files
+from harness.collector import paused
 from harness.database import guarded, open_engine, prepare, reading, writing
 from harness.matrix import Matrix
 from harness.model import HarnessError, Run
@@ -104,18 +105,10 @@ class Store(Archive):
             HarnessError: as `add`.
         """
         runs = tuple(runs)
-        digests = Digests()
-        rows: dict[Table, list[Row]] = defaultdict(list)
-        for run in runs:
-            for table, more in rows_of(run, digests).items():
-                rows[table] += more
-        with guarded(self._engine):
+        with guarded(self._engine), paused():
             try:
                 with writing(self._engine) as connection:
-                    _add_environments(connection, digests.environments)
-                    for table, more in rows.items():
-                        if more:
-                            connection.execute(insert(table), more)
+                    _add_runs(connection, runs)
             except IntegrityError as error:
                 self._refuse(runs)
                 raise HarnessError(f"store {self.where}: runs refused: {error.orig}") from error
@@ -146,6 +139,18 @@ class Store(Archive):
                 raise HarnessError(
                     f"store {self.where}: session '{run.session}' of run '{run.id}' has not begun"
                 )
+
+
+def _add_runs(connection: Connection, runs: Iterable[Run]) -> None:
+    digests = Digests()
+    rows: dict[Table, list[Row]] = defaultdict(list)
+    for run in runs:
+        for table, more in rows_of(run, digests).items():
+            rows[table] += more
+    _add_environments(connection, digests.environments)
+    for table, more in rows.items():
+        if more:
+            connection.execute(insert(table), more)
 
 
 def _add_environments(connection: Connection, environments: Mapping[str, Mapping[str, Any]]) -> None:

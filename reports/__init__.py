@@ -5,16 +5,15 @@ nights stay. The same history gives the same bytes; a page is rendered again onl
 have changed.
 """
 
-import gc
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from harness.collector import paused
 from harness.ledger import Entry
 from reports._files import Document, Folder
 from reports._site import Runs, Site
@@ -48,25 +47,13 @@ def render(source: Runs, folder: Path, *, rebases: Iterable[Entry] = ()) -> Path
         BrokenError: the folder cannot be written.
     """
     written = Folder(folder)
-    with _uncollected():
+    with paused():
         site = Site.read(source, written.names("runs"), rebases)
         for page in pages():
             for document in page.documents(site):
                 written.publish(page.name, document)
         written.sweep(map(site.run_page, site.pages))
     return written.path / "index.html"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: it would look a third of the time at rows that all stay."""
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collected:
-            gc.enable()
 
 
 @cache

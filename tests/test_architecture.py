@@ -157,11 +157,12 @@ TABLE = {
     "harness.rows": "codec history model plain tables | sqlalchemy",
     "harness.queries": "codec history model plain rows tables | sqlalchemy",
     "harness.case_files": "tables | sqlalchemy",
+    "harness.collector": "",
     "harness.sessions": "matrix plain rows | sqlalchemy",
     "harness.archive": "case_files database history matrix model queries rows sessions tables | sqlalchemy",
-    "harness.store": "archive case_files database matrix model queries rows sessions tables | sqlalchemy",
+    "harness.store": "archive case_files collector database matrix model queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
-    "reports": "changes clocks comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
+    "reports": "changes clocks collector comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | markupsafe numpy",
     "reports.figures": "model reports._words units | markupsafe matplotlib numpy",
     # What pytest loads, and what only case files need.
