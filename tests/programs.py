@@ -59,6 +59,13 @@ print(float(held_out))
 """
 )
 
+PLATEAU = (
+    CLASSIFIER.replace("LambdaLR(optimizer, lambda step: 1 - 0.5 * step / 64)", 'ReduceLROnPlateau(optimizer, "max", 0.3, 0)')
+    .replace("        schedule.step()\n", "")
+    .replace("range(4)", "range(9)")
+    .replace("print(float", "        right = (model(inputs[512:]).argmax(1) == labels[512:]).float().mean()\n    schedule.step(right)\nprint(float")
+)  # fmt: skip
+
 TRANSLATION = (
     PREAMBLE
     + """
@@ -895,6 +902,7 @@ SICK = {
     "positions_mix_nothing": sick(LANGUAGE, "x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)", "x = x + v"),
     "random_in_evaluation": sick(CLASSIFIER, "return self.head(", "return self.head(0.1 * torch.randn_like(x) + ", guess=True),
     "rate_spent": sick(CLASSIFIER, "1 - 0.5 * step / 64", "max(0.0, 1 - step / 16)"),
+    "rate_follows_wrong_way": sick(PLATEAU, '"max", 0.3', '"min", 0.3'),
     "rate_zero": sick(CLASSIFIER, "lr=1e-2", "lr=0.0"),
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
@@ -956,6 +964,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
+    "plateau": PLATEAU,
 }  # fmt: skip
 
 UNUSUAL = {

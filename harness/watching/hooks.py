@@ -185,6 +185,9 @@ def _schedulers(hub: Hub, changes: Changes) -> None:
         "__init__",
         lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
+    _after(
+        changes, plateau, "step", lambda _, self, metrics, *_a, **_k: hub.tell("metric_given", self, metrics)
+    )
 
 
 def _loaders(hub: Hub, changes: Changes) -> None:

@@ -32,6 +32,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "scaled": ("scaler",),
     "unscaled": ("scaler", "optimizer"),
     "scheduler_made": ("scheduler", "optimizer"),
+    "metric_given": ("scheduler", "metric"),
     "loader_started": ("iterator", "loader"),
     "batch_loaded": ("iterator", "batch"),
     "indices_drawn": ("iterator", "indices"),
