@@ -938,6 +938,7 @@ SICK = {
         SEGMENTS, "shares = F.log_softmax(model(x), dim=1)\n    loss = F.nll_loss(shares, y)",
         "loss = F.cross_entropy(model(x).reshape(-1, 3), y.reshape(-1))",
     ),
+    "targets_masked_too": sick(MASKED, "given, wanted = ids.m", "given = wanted = ids.m", ", ids.masked_fill(~hidden, -100)\n", "\n    wanted = wanted.masked_fill(~hidden, -100)\n"),
     "masked_places_left_out": sick(MASKED, "ids.masked_fill(~hidden, -100)", "ids.masked_fill(hidden, -100)"),
     "path_cut": sick(LATENT, "rsample()", "sample()"),
     "views_identical": sick(CONTRASTIVE, "[x + 0.5 * torch.randn(32, 8) for _ in range(2)]", "[x + 0.5 * torch.randn(32, 8)] * 2"),
