@@ -929,6 +929,11 @@ SICK = {
     "average_lacks_statistics": sick(
         AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
     ),
+    "average_rounded_away": sick(
+        TARGET_NETWORK, "copy.deepcopy(model)", "copy.deepcopy(model).bfloat16()",
+        "target(following)", "target(following.bfloat16()).float()",
+        "own.lerp_(other, 0.05)", "own.lerp_(other.bfloat16(), 0.005)",
+    ),
     "frozen_at_zero": sick(
         ADAPTED, "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\n",
         "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\nmodel[0].requires_grad_(False)\n",

@@ -25,6 +25,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "backward_ended": ("roots",),
     "registered": ("module", "name", "parameter"),
     "placed": ("parent", "name", "module"),
+    "converted": ("module",),
     "calling": ("module", "args", "depth"),
     "called": ("call",),
     "loss_computed": ("loss",),
