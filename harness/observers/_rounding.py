@@ -14,8 +14,8 @@ COARSE = ("torch.bfloat16", "torch.float16")
 
 
 def coarse(model: Any) -> bool:
-    """Whether all weights are in a format of sixteen bits."""
-    kinds = {str(each.dtype) for each in model.parameters()}
+    """Whether all weights are in a format of sixteen bits, and have values at all."""
+    kinds = {"" if each.is_meta else str(each.dtype) for each in model.parameters()}
     return len(kinds) == 1 and kinds <= set(COARSE)
 
 

@@ -72,7 +72,7 @@ class Copies(Observer):
     def _told(self, hub: Any, number: int, trained: set[int]) -> dict[str, Any]:
         model = hub.models[number]
         alike = [other for other in trained if _shapes(hub.models[other]) == _shapes(model)]
-        counts = self.calls.get(number, [0, 0, 0])
+        counts, seen = self.calls.get(number, [0, 0, 0]), self.watched.get(number)
         return {
             "model": type(model).__name__,
             "names": self.names.get(number, []),
@@ -90,7 +90,7 @@ class Copies(Observer):
             "stale_statistics": _untouched(model)
             if any(not _untouched(hub.models[each]) for each in alike)
             else 0,
-            **(self.watched[number].told(hub.step) if number in self.watched else {}),
+            **(seen.told(hub.step) if seen is not None and seen.model() is model else {}),
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 

@@ -86,8 +86,10 @@ def _holds(inputs: Any, target: Any, counted: Any, token: int, classes: int) -> 
     shows = inputs == token
     if int(shows.sum()) != counted.numel() or int(inputs.max()) >= classes or bool(shows.all()):
         return False
-    whole = target.numel() == inputs.numel()
-    return not whole or bool(((target.reshape(inputs.shape) >= 0) == shows).all())
+    if target.numel() == inputs.numel():
+        return bool(((target.reshape(inputs.shape) >= 0) == shows).all())
+    # One a row is what begins or ends them, and a label for each row as contrastive losses have it.
+    return bool((shows.sum(1) != 1).any())
 
 
 def _told(site: _Site) -> dict[str, Any]:
