@@ -59,6 +59,13 @@ print(float(held_out))
 """
 )
 
+PLATEAU = (
+    CLASSIFIER.replace("LambdaLR(optimizer, lambda step: 1 - 0.5 * step / 64)", 'ReduceLROnPlateau(optimizer, "max", 0.3, 0)')
+    .replace("        schedule.step()\n", "")
+    .replace("range(4)", "range(9)")
+    .replace("print(float", "        right = (model(inputs[512:]).argmax(1) == labels[512:]).float().mean()\n    schedule.step(right)\nprint(float")
+)  # fmt: skip
+
 TRANSLATION = (
     PREAMBLE
     + """
@@ -895,6 +902,7 @@ SICK = {
     "positions_mix_nothing": sick(LANGUAGE, "x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)", "x = x + v"),
     "random_in_evaluation": sick(CLASSIFIER, "return self.head(", "return self.head(0.1 * torch.randn_like(x) + ", guess=True),
     "rate_spent": sick(CLASSIFIER, "1 - 0.5 * step / 64", "max(0.0, 1 - step / 16)"),
+    "rate_follows_wrong_way": sick(PLATEAU, '"max", 0.3', '"min", 0.3'),
     "rate_zero": sick(CLASSIFIER, "lr=1e-2", "lr=0.0"),
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
@@ -921,6 +929,11 @@ SICK = {
     "average_lacks_statistics": sick(
         AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
     ),
+    "average_rounded_away": sick(
+        TARGET_NETWORK, "copy.deepcopy(model)", "copy.deepcopy(model).bfloat16()",
+        "target(following)", "target(following.bfloat16()).float()",
+        "own.lerp_(other, 0.05)", "own.lerp_(other.bfloat16(), 0.005)",
+    ),
     "frozen_at_zero": sick(
         ADAPTED, "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\n",
         "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\nmodel[0].requires_grad_(False)\n",
@@ -930,6 +943,7 @@ SICK = {
         SEGMENTS, "shares = F.log_softmax(model(x), dim=1)\n    loss = F.nll_loss(shares, y)",
         "loss = F.cross_entropy(model(x).reshape(-1, 3), y.reshape(-1))",
     ),
+    "targets_masked_too": sick(MASKED, "given, wanted = ids.m", "given = wanted = ids.m", ", ids.masked_fill(~hidden, -100)\n", "\n    wanted = wanted.masked_fill(~hidden, -100)\n"),
     "masked_places_left_out": sick(MASKED, "ids.masked_fill(~hidden, -100)", "ids.masked_fill(hidden, -100)"),
     "path_cut": sick(LATENT, "rsample()", "sample()"),
     "views_identical": sick(CONTRASTIVE, "[x + 0.5 * torch.randn(32, 8) for _ in range(2)]", "[x + 0.5 * torch.randn(32, 8)] * 2"),
@@ -956,6 +970,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
+    "plateau": PLATEAU,
 }  # fmt: skip
 
 UNUSUAL = {

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.observers import Observer
+from harness.observers._rounding import Watched, coarse
 from harness.watching.events import Call
 from harness.watching.named import names_of
+
+MOST_WATCHED = 8
 
 
 class Copies(Observer):
@@ -19,6 +22,25 @@ class Copies(Observer):
         self.loads: dict[int, int] = {}
         self.at: dict[int, int] = {}
         self.names: dict[int, list[str]] = {}
+        self.watched: dict[int, Watched] = {}
+
+    def converted(self, hub: Any, module: Any) -> None:
+        """A model changed its number format: from now on a copy in sixteen bits is watched."""
+        if coarse(module) and len(self.watched) < MOST_WATCHED:
+            self.watched[id(module)] = Watched(module, hub.step)
+
+    def stepping(self, hub: Any, optimizer: Any, late: bool) -> None:
+        """Do the copies move? Before an update: the source is what a copy has followed last."""
+        del optimizer, late
+        step = hub.step
+        if not self.watched or not (hub.sampled(step) or hub.sampled(step + 1)):
+            return
+        for one in self.watched.values():
+            model = one.model()
+            shapes = None if model is None else _shapes(model)
+            source = next((each for each in hub.trained_models() if _shapes(each) == shapes), None)
+            if source is not None and source is not model:
+                one.look(source, step)
 
     def called(self, hub: Any, call: Call) -> None:
         """Remember how a model stood when it was first called, and what for."""
@@ -30,6 +52,8 @@ class Copies(Observer):
             self.first[id(call.module)] = _state(call.module)
             self.at[id(call.module)] = hub.step
             self.names[id(call.module)] = sorted(names_of(call.module))
+            if id(call.module) not in self.watched:
+                self.converted(hub, call.module)
         counts = self.calls.setdefault(id(call.module), [0, 0, 0])
         counts[0 if torch.is_grad_enabled() else 1 if call.module.training else 2] += 1
 
@@ -48,7 +72,7 @@ class Copies(Observer):
     def _told(self, hub: Any, number: int, trained: set[int]) -> dict[str, Any]:
         model = hub.models[number]
         alike = [other for other in trained if _shapes(hub.models[other]) == _shapes(model)]
-        counts = self.calls.get(number, [0, 0, 0])
+        counts, seen = self.calls.get(number, [0, 0, 0]), self.watched.get(number)
         return {
             "model": type(model).__name__,
             "names": self.names.get(number, []),
@@ -66,6 +90,7 @@ class Copies(Observer):
             "stale_statistics": _untouched(model)
             if any(not _untouched(hub.models[each]) for each in alike)
             else 0,
+            **(seen.told(hub.step) if seen is not None and seen.model() is model else {}),
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 

@@ -185,6 +185,9 @@ def _schedulers(hub: Hub, changes: Changes) -> None:
         "__init__",
         lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
+    _after(
+        changes, plateau, "step", lambda _, self, metrics, *_a, **_k: hub.tell("metric_given", self, metrics)
+    )
 
 
 def _loaders(hub: Hub, changes: Changes) -> None:
@@ -262,7 +265,7 @@ def _softmax(hub: Hub, changes: Changes) -> None:
 
 
 def _registration(hub: Hub, changes: Changes) -> None:
-    """A parameter gets a place in a module, with a second one it is tied; a module, in its parent."""
+    """A parameter gets a place in a module, a second one ties it; a module, its parent or a format."""
 
     def registered(module: torch.nn.Module, name: str, parameter: Any) -> None:
         if parameter is not None:
@@ -272,6 +275,8 @@ def _registration(hub: Hub, changes: Changes) -> None:
         if module is not None:
             hub.tell("placed", parent, name, module)
 
+    for name in ("to", "half", "bfloat16"):
+        _after(changes, modules.Module, name, lambda module, *_a, **_k: hub.tell("converted", module))
     changes.callback(modules.register_module_parameter_registration_hook(registered).remove)
     changes.callback(modules.register_module_module_registration_hook(placed).remove)
 
