@@ -897,6 +897,7 @@ SICK = {
     "rate_spent": sick(CLASSIFIER, "1 - 0.5 * step / 64", "max(0.0, 1 - step / 16)"),
     "rate_zero": sick(CLASSIFIER, "lr=1e-2", "lr=0.0"),
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
+    "place_in_batch_matters": sick(LANGUAGE, "self.positions(torch.arange(ids.shape[1]))", "self.positions(torch.arange(ids.shape[0]))[:, None]"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
