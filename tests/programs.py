@@ -927,6 +927,7 @@ SICK = {
         "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\nmodel[0].requires_grad_(False)\n",
         "self.lora_b = ", "self.up = ", "self.lora_b.T", "self.up.T",
     ),
+    "logits_too_small": sick(CONTRASTIVE, "two.T / 0.2", "two.T * 0.1", "range(60)", "range(120)"),
     "logits_scrambled": sick(
         SEGMENTS, "shares = F.log_softmax(model(x), dim=1)\n    loss = F.nll_loss(shares, y)",
         "loss = F.cross_entropy(model(x).reshape(-1, 3), y.reshape(-1))",
