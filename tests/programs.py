@@ -905,6 +905,7 @@ SICK = {
     "rate_follows_wrong_way": sick(PLATEAU, '"max", 0.3', '"min", 0.3'),
     "rate_zero": sick(CLASSIFIER, "lr=1e-2", "lr=0.0"),
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
+    "place_in_batch_matters": sick(LANGUAGE, "self.positions(torch.arange(ids.shape[1]))", "self.positions(torch.arange(ids.shape[0]))[:, None]"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
@@ -939,6 +940,7 @@ SICK = {
         "model = nn.Sequential(Adapted(8), nn.Tanh(), nn.Linear(8, 3))\nmodel[0].requires_grad_(False)\n",
         "self.lora_b = ", "self.up = ", "self.lora_b.T", "self.up.T",
     ),
+    "logits_too_small": sick(CONTRASTIVE, "two.T / 0.2", "two.T * 0.1", "range(60)", "range(120)"),
     "logits_scrambled": sick(
         SEGMENTS, "shares = F.log_softmax(model(x), dim=1)\n    loss = F.nll_loss(shares, y)",
         "loss = F.cross_entropy(model(x).reshape(-1, 3), y.reshape(-1))",

@@ -96,6 +96,7 @@ TABLE = {
     "harness.watching.derivatives": " | torch",
     "harness.watching.tokens": " | torch",
     "harness.watching.gradients": " | torch",
+    "harness.watching.samples": " | torch",
     "harness.watching.tensors": " | torch",
     "harness.watching.child": "codec discover measure model processes",
     "harness.watching.evaluation": "model | numpy torch",

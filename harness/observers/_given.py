@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.observers._scores import score
 from harness.watching.events import Loss
 
 MOST_CLASSES = 100_000
@@ -35,6 +36,8 @@ def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
         _numbers(site, values, target.float())
     elif site.kind in ("cross_entropy", "nll_loss"):
         _classes(site, values, target)
+        scored = score(site, values, target) if site.kind == "cross_entropy" else None
+        site.scores += [scored] if scored is not None else []
 
 
 def _numbers(site: Any, values: Any, target: Any) -> None:

@@ -11,6 +11,7 @@ from harness.observers import Observer
 from harness.observers._chance import below, chance, falling
 from harness.observers._given import NEAR, alike_at, counted_target, look
 from harness.observers._history import leaves, made_by, scrambled, teaches
+from harness.observers._scores import Score, told_scores
 from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
@@ -77,6 +78,7 @@ class _Site:
     fresh: bool = False
     least_ratio: float = math.inf
     largest_ratio: float = -math.inf
+    scores: list[Score] = field(default_factory=list)
 
 
 class Losses(Observer):
@@ -284,4 +286,5 @@ def _told(site: _Site) -> dict[str, Any]:
         "chance": chance(site),
         "below_chance": below(site),
         "falling": falling(site),
+        "scores": told_scores(site),
     }

@@ -16,7 +16,8 @@ import torch
 from harness.watching.derivatives import derivative
 from harness.watching.gradients import reached, through_time
 from harness.watching.replay import LastCall, output_of, with_first
-from harness.watching.tensors import first_tensor, is_mask, tensors_in
+from harness.watching.samples import felt, isolated, place_in_batch
+from harness.watching.tensors import first_tensor, is_mask
 from harness.watching.tokens import given_answer, positions
 
 MOST_PARAMETERS = 50_000_000
@@ -113,37 +114,6 @@ def _follows_input(twin: Any, call: LastCall) -> dict[str, Any]:
     return {"follows_input": float((after - before).abs().max()) / max(spread, 1e-12)}
 
 
-def _isolated(twin: Any, call: LastCall) -> dict[str, Any]:
-    """Does one sample's output depend on another sample?"""
-    inputs = call.inputs
-    rows = len(inputs) if inputs is not None and inputs.dim() else 0
-    if call.target is None or rows < 4 or call.shape[0] != rows or _target_rows(call) != rows:
-        return {}
-    before = output_of(twin.eval(), call)
-    changed = inputs.clone()
-    changed[0] = inputs[1]
-    if bool((changed[0] == inputs[0]).all()):
-        return {}
-    after = output_of(twin, call, *with_first(call, changed))
-    if after.shape != before.shape:
-        return {}
-    size = max(float(before.abs().max()), 1e-12)
-    return {
-        "other_samples": float((after[2:] - before[2:]).abs().max()) / size,
-        "own_sample": float((after[0] - before[0]).abs().max()) / size,
-        "related": _related(twin, call, rows),
-    }
-
-
-def _related(twin: Any, call: LastCall, rows: int) -> bool:
-    """Is the model told which samples belong together, by a table of pairs or a list of edges?"""
-    given = tensors_in([*call.args, *call.kwargs.values(), *twin.buffers()])
-    shapes = [(tuple(each.shape), each.is_floating_point()) for each in given if each is not call.inputs]
-    return any(
-        shape == (rows, rows) or (len(shape) == 2 and 2 in shape and not real) for shape, real in shapes
-    )
-
-
 def _mask_kept(twin: Any, call: LastCall) -> dict[str, Any]:
     """With a mask beside the inputs: what is marked, or the rest, reaches which outputs of the other side?"""
     inputs = call.inputs
@@ -210,15 +180,9 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
     return {"dead_units": dead} if dead else {}
 
 
-def _target_rows(call: LastCall) -> int:
-    """How many samples the target tells of; -1 where that is not clear."""
-    flat = len(call.shape) == 2 or (len(call.shape) > 2 and call.target.dim() >= 2)
-    return len(call.target) if flat and call.target.dim() else -1
-
-
 QUESTIONS = (
-    _repeats, _rows_alike, _follows_input, _isolated, positions, given_answer, _mask_kept,
-    _modes_agree, _dead_units, reached, through_time,
+    _repeats, _rows_alike, _follows_input, isolated, felt, place_in_batch, positions, given_answer,
+    _mask_kept, _modes_agree, _dead_units, reached, through_time,
     derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

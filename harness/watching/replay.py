@@ -58,9 +58,14 @@ def _with(value: Any, old: Any, new: Any) -> Any:
     return type(value)([_with(each, old, new) for each in value]) if type(value) in (list, tuple) else value
 
 
-def _cloned(value: Any) -> Any:
+def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """The same with what a function gives in place of each tensor, in lists and mappings too."""
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        return function(value)
     if type(value) is dict:
-        return {name: _cloned(each) for name, each in value.items()}
-    return type(value)([_cloned(each) for each in value]) if type(value) in (list, tuple) else value
+        return {name: mapped(each, function) for name, each in value.items()}
+    return type(value)([mapped(each, function) for each in value]) if type(value) in (list, tuple) else value
+
+
+def _cloned(value: Any) -> Any:
+    return mapped(value, lambda each: each.detach().clone())
