@@ -67,7 +67,7 @@ class ObserverContract(Contract):
         hub = _hub(self.load(plugin)())
         _train(hub)
         assert not hub.broken, f"{plugin}: {hub.broken}"
-        facts = dict(hub.observers[plugin].found(hub))
+        facts = _found(hub, plugin)
         assert facts, f"{plugin}: found nothing in a training with everything in it"
         assert json.dumps(_through_a_file(plugin, facts)) == json.dumps(facts)
 
@@ -103,12 +103,22 @@ def _hub(*observers: Any) -> "Hub":
     return Hub({"keeper": keeper, **{one.name: one for one in observers}})
 
 
+def _found(hub: "Hub", plugin: str) -> dict[str, Any]:
+    """What an observer found in the training; one that needs what is not in it is left out, and says why."""
+    import pytest  # noqa: PLC0415 - only where tests run
+
+    try:
+        return dict(hub.observers[plugin].found(hub))
+    except NotImplementedError as reason:
+        return pytest.skip(f"{plugin}: {reason}")
+
+
 def _ask(hub: "Hub", plugin: str) -> None:
     """Whatever it asks at the end, the generator of the program is where it was."""
     import torch  # noqa: PLC0415 - only where torch runs
 
     before = torch.get_rng_state()
-    hub.observers[plugin].found(hub)
+    _found(hub, plugin)
     assert torch.equal(torch.get_rng_state(), before), f"{plugin}: draws random numbers"
 
 
@@ -130,6 +140,7 @@ def _train(hub: "Hub") -> str:
         hub.tell("optimizer_made", optimizer)
         schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
         hub.tell("scheduler_made", schedule, optimizer)
+        hub.tell("attended", torch.ones(2, 32, 8), torch.ones(2, 32, 8), 8**-0.5)
         for batch in _loaded(hub):
             _step(hub, model, optimizer, *batch)
             schedule.step()

@@ -48,6 +48,13 @@ class Keeper:
             if training.unclipped is None and any(id(each) in meant for each in training.parameters):
                 training.clipping()
 
+    def unscaled(self, hub: Hub, scaler: Any, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients are about to be divided by a factor, which torch does not count as a change."""
+        del scaler
+        training = hub.trainings.get(id(optimizer))
+        if training is not None:
+            training.forget()
+
     def stepping(self, hub: Hub, optimizer: torch.optim.Optimizer, late: bool) -> None:
         """Before an update; the first one makes the training."""
         training = hub.trainings.get(id(optimizer))

@@ -89,6 +89,10 @@ class Training:
             self._known = (marks, norms(gradients))
         return self._known[1]
 
+    def forget(self) -> None:
+        """The gradients are about to be written to in a way that leaves no mark."""
+        self._known = None
+
     @property
     def pulled(self) -> float:
         """Sum of the norms of the gradients that the update begins with; NaN with a closure."""
