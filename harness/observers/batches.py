@@ -128,6 +128,8 @@ class Batches(Observer):
         if not self.steps:
             raise NotImplementedError("no model was called with a tensor of samples first")
         shares = [sum(each in self.samples for each in rows) / len(rows) for rows in self.evaluated]
+        pairs = zip(shares, self.known, strict=True)
+        mixed = [share for share, known in pairs if 0.02 < share < 0.98 and known > 0.02]
         # A model that is asked at nearly every step is asked for its training.
         asked = hub.updates > 0 and len(self.asides) > 0.3 * hub.updates
         seen = self.samples.values()
@@ -139,9 +141,8 @@ class Batches(Observer):
             "evaluations": self.evaluations,
             "redrawn": self.redrawn,
             "evaluated_batches": len(shares),
-            "mixed_batches": sum(
-                0.02 < share < 0.98 and known > 0.02 for share, known in zip(shares, self.known, strict=True)
-            ),
+            "mixed_batches": len(mixed),
+            "mixed_share": sum(mixed) / len(mixed) if mixed else 0.0,
             "trained_share": float(sum(self.known) / len(self.known)) if shares else 0.0,
             "cut_anew": self.cut_anew,
             "asked_in_training": asked,
