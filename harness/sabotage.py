@@ -143,8 +143,10 @@ def not_here(fault: Fault, case: Case, backend: str) -> str:
 
 
 def cell(task: Task, facts: Facts, diagnosticians: Iterable[Diagnostician], seconds: float = 0.0) -> Cell:
-    """What the case said of a training that was broken on purpose."""
+    """What the case said of a training that was broken on purpose, or why it cannot be broken here."""
     fault: Fault = get("faults", task.fault)()
+    if facts.outcome in (Outcome.UNAVAILABLE, Outcome.UNSUPPORTED):
+        return _idle(task.case, task.backend, fault, facts.message)
     judgement = judge(task.case.expectations(task.backend), facts, diagnosticians)
     failed = tuple(dict.fromkeys(v.check for v in judgement.verdicts if v.status is Status.FAIL))
     return Cell(

@@ -212,3 +212,11 @@ def test_what_a_night_trained_already_is_not_trained_again(tmp_path, minimal):
         assert [task.fault for task in left] == ["double_step"]
         changed = [replace(task, case=replace(task.case, digest="of another day")) for task in tasks]
         assert told_apart(changed, store, done.session) == ([], changed)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNAVAILABLE, Outcome.UNSUPPORTED])
+def test_a_backend_that_is_not_there_misses_nothing(minimal, outcome):
+    task = Task(case=minimal, backend="jax", fault="double_step")
+    found = cell(task, Facts(outcome=outcome, message="needs jax"), [])
+    assert (found.effect, found.message) == (Effect.NOT_APPLICABLE, "needs jax")
+    assert unmet("cllm-minimal", ["double_step"], [found]) == []
