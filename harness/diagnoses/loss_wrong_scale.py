@@ -93,4 +93,5 @@ def _unlike_unobserved(facts: Facts) -> Float64:
     trace, losses = trace_of(facts), numbers(found(facts, "repeat"), "losses")
     if trace is None or len(losses) != trace.steps or truth(found(facts, "repeat"), "weights_equal") is False:
         return np.zeros(0)
-    return np.asarray(np.abs(trace.loss - losses) / np.maximum(np.abs(losses), 1e-300))
+    with np.errstate(invalid="ignore"):  # a loss may be infinite on both sides
+        return np.asarray(np.abs(trace.loss - losses) / np.maximum(np.abs(losses), 1e-300))
