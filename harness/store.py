@@ -19,6 +19,7 @@ from harness.archive import Archive
 from harness.case_files import CaseFile, add_case_files
 from harness.collector import paused
 from harness.database import guarded, open_engine, prepare, reading, writing
+from harness.inserts import insert_rows
 from harness.matrix import Matrix
 from harness.model import HarnessError, Run
 from harness.queries import chunked
@@ -150,7 +151,7 @@ def _add_runs(connection: Connection, runs: Iterable[Run]) -> None:
     _add_environments(connection, digests.environments)
     for table, more in rows.items():
         if more:
-            connection.execute(insert(table), more)
+            insert_rows(connection, table, more)
 
 
 def _add_environments(connection: Connection, environments: Mapping[str, Mapping[str, Any]]) -> None:

@@ -66,12 +66,21 @@ class Words(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
         """Python to database."""
-        if value is None:
-            return None
-        clean = str(value).encode("utf-8", "backslashreplace").decode()
-        return clean if dialect.name == "sqlite" else clean.replace("\0", "\\0")
+        return _clean_text if dialect.name == "sqlite" else _clean_text_without_nul
+
+
+def _clean_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _clean_text_without_nul(value: Any) -> str | None:
+    text = _clean_text(value)
+    return None if text is None else text.replace("\0", "\\0")
 
 
 class Json(TypeDecorator[Any]):

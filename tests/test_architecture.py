@@ -160,8 +160,9 @@ TABLE = {
     "harness.case_files": "tables | sqlalchemy",
     "harness.collector": "",
     "harness.sessions": "matrix plain rows | sqlalchemy",
+    "harness.inserts": "rows | sqlalchemy",
     "harness.archive": "case_files database history matrix model queries rows sessions tables | sqlalchemy",
-    "harness.store": "archive case_files collector database matrix model queries rows sessions tables | sqlalchemy",
+    "harness.store": "archive case_files collector database inserts matrix model queries rows sessions tables | sqlalchemy",
     # Pages: of what is recorded, whoever recorded it.
     "reports": "changes clocks collector comparable decide history ledger matrix model news pairs quarantine units | jinja2 markupsafe numpy psutil",
     "reports._doctor": "doctor model units | markupsafe numpy",
