@@ -91,6 +91,7 @@ TABLE = {
     "harness.watching.health": "checks diagnoses discover documents draft judge model | numpy torch",
     "harness.watching.hooks": "model | torch",
     "harness.watching.keeper": " | torch",
+    "harness.watching.sampling": "model | numpy torch",
     "harness.watching.training": "measure model | numpy torch",
     "harness.watching.questions": " | torch",
     "harness.watching.derivatives": " | torch",

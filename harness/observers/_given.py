@@ -1,5 +1,6 @@
 """What one call of a loss function is given: ranges, sums, shapes, and how often each class comes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,21 +34,21 @@ def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
     site.unit_range += low >= 0 and high <= 1
     site.rectified += low == 0 and float((values == 0).float().mean()) > 0.1
     if target.is_floating_point():
-        _numbers(site, values, target.float())
+        _numbers(site, values, target.float(), (low, high))
     elif site.kind in ("cross_entropy", "nll_loss"):
-        _classes(site, values, target)
+        _classes(site, values, target, (low, high))
         scored = score(site, values, target) if site.kind == "cross_entropy" else None
         site.scores += [scored] if scored is not None else []
 
 
-def _numbers(site: Any, values: Any, target: Any) -> None:
+def _numbers(site: Any, values: Any, target: Any, ends: tuple[float, float]) -> None:
     if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
         _broadcast(site, values, target)
         return
     site.identical += bool((values == target).all())
     site.constant_targets += bool((target == target.reshape(-1)[0]).all()) and target.numel() > 1
     if site.kind in ("cross_entropy", "kl_div"):
-        _rows(site, values, 1 if values.dim() > 1 else 0)
+        _rows(site, values, 1 if values.dim() > 1 else 0, ends)
         return
     rows = target.reshape(len(target), -1).double() if target.dim() else target.reshape(1, 1).double()
     if site.sums is None:
@@ -61,8 +62,7 @@ def _numbers(site: Any, values: Any, target: Any) -> None:
         site.rows += len(rows)
     if values.dim() >= 1 and len(values) > 1:
         site.multi_row += 1
-        spread = float(values.reshape(len(values), -1).std(0).max())
-        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+        site.constant_rows += _alike(values.reshape(len(values), -1), ends)
 
 
 def _broadcast(site: Any, values: Any, target: Any) -> None:
@@ -77,29 +77,35 @@ def _broadcast(site: Any, values: Any, target: Any) -> None:
         site.spread_out = f"{tuple(values.shape)} and {tuple(target.shape)}"
 
 
-def _rows(site: Any, values: Any, axis: int) -> None:
-    """Are they probabilities, logarithms of such, or all alike?"""
+def _rows(site: Any, values: Any, axis: int, ends: tuple[float, float]) -> None:
+    """Are they probabilities, logarithms of such, or all alike? ends: the least value and the largest."""
+    low, high = ends
     if site.kind == "kl_div" and values.dim() > 2:
         axis = values.dim() - 1  # it takes any
-    total = values.sum(axis)
-    site.positive += float(values.max()) > NEAR
-    low = float(values.min())
-    site.probabilities += low >= 0 and float((total - 1).abs().max()) < NEAR
-    site.log_probabilities += (
-        float(values.max()) <= NEAR and float((values.exp().sum(axis) - 1).abs().max()) < NEAR
-    )
+    site.positive += high > NEAR
+    site.probabilities += low >= 0 and _one_each(values.sum(axis))
+    site.log_probabilities += high <= NEAR and _one_each(values.exp().sum(axis))
     site.uniform += float((values.amax(axis) - values.amin(axis)).max()) < 1e-5
     if values.dim() > 1 and len(values) > 1:
         site.multi_row += 1
-        flat = values.movedim(axis, -1).reshape(-1, values.shape[axis])
-        spread = float(flat.std(0).max())
-        site.constant_rows += spread <= 1e-6 * max(1e-6, float(values.abs().max()))
+        site.constant_rows += _alike(values.movedim(axis, -1).reshape(-1, values.shape[axis]), ends)
 
 
-def _classes(site: Any, values: Any, target: Any) -> None:
+def _one_each(total: Any) -> bool:
+    return float((total - 1).abs().max()) < NEAR
+
+
+def _alike(rows: Any, ends: tuple[float, float]) -> bool:
+    """Whether rows (B, N) differ by no more than rounding; two that do tell it at once."""
+    near = 1e-6 * max(1e-6, *(abs(end) for end in ends))
+    pair = float((rows[0] - rows[1]).abs().max())  # with such a deviation, no two rows are farther apart
+    return pair <= near * math.sqrt(2 * len(rows)) and float(rows.std(0).max()) <= near
+
+
+def _classes(site: Any, values: Any, target: Any, ends: tuple[float, float]) -> None:
     axis = 1 if values.dim() > 1 else 0
     site.classes = int(values.shape[axis])
-    _rows(site, values, axis)
+    _rows(site, values, axis, ends)
     flat = target.reshape(-1)
     counted = flat[flat >= 0]
     site.targets += flat.numel()

@@ -96,7 +96,7 @@ class Copies(Observer):
 
 
 def _state(model: Any) -> tuple[float, ...]:
-    from harness.watching.training import norms  # noqa: PLC0415 - brings torch
+    from harness.watching.sampling import norms  # noqa: PLC0415 - brings torch
 
     return tuple(norms(list(model.parameters())).tolist())
 

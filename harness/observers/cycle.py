@@ -125,7 +125,7 @@ class Cycle(Observer):
 
     def _within(self, story: _Story, training: Any, norm: float) -> None:
         """Within an update: the weights moved since the last pass, and are its gradients still there?"""
-        now = _fingerprint(training)
+        now = training.fingerprint(anew=True)
         if story.tried is not None and now != story.tried:
             story.tries += 1
             story.tries_dirty += norm != 0
@@ -138,7 +138,7 @@ class Cycle(Observer):
         """
         if not story.since or not story.last_norm or self.other_step or self.late:
             return False
-        return story.end is None or _fingerprint(training) == story.end
+        return story.end is None or training.fingerprint(anew=True) == story.end
 
     def backward_ended(self, hub: Any, roots: Any) -> None:
         """How large are they now?"""
@@ -215,7 +215,7 @@ class Cycle(Observer):
 
     def _compare(self, story: _Story, training: Any) -> None:
         """Are the weights where the last update left them?"""
-        now = _fingerprint(training)
+        now = training.fingerprint()
         judged = bool(self.evaluated) and any(id(each) in self.evaluated for each in training.parameters)
         story.evaluated += judged and story.end is not None
         if story.end is not None and now != story.end:
@@ -234,7 +234,7 @@ class Cycle(Observer):
         story = self.stories.setdefault(id(optimizer), _Story())
         training = hub.trainings.get(id(optimizer))
         if training is not None:
-            story.end = _fingerprint(training)
+            story.end = training.fingerprint()
             if training.late and 0 < story.steps <= CLOSELY:
                 story.looked += 1
                 story.dirty += not story.clean
@@ -276,16 +276,3 @@ def _told(story: _Story) -> dict[str, Any]:
 def _total(training: Any) -> float:
     """The norms of all gradients together: equal to the bit where nothing changed."""
     return float(training.gradients().sum())
-
-
-def _fingerprint(training: Any) -> tuple[float, ...]:
-    """A few elements of every tensor: the middle ones of the sample."""
-    import torch  # noqa: PLC0415 - only where torch runs
-
-    with torch.no_grad():
-        taken = [
-            torch.take(each.detach(), places[len(places) // 2 : len(places) // 2 + 4])
-            for each, places in zip(training.parameters, training.places, strict=True)
-            if len(places)
-        ]
-        return tuple(torch.cat(taken).tolist()) if taken else ()

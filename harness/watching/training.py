@@ -2,7 +2,6 @@
 
 import math
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +9,9 @@ import numpy as np
 import torch
 
 from harness.measure import resident_bytes
-from harness.model import Float64, Trace
+from harness.model import Array, Float64, Trace
+from harness.watching.sampling import WHOLE, Sample, norms, places_of, sample
 
-WHOLE = 1024
-"""Tensors of at most so many elements are compared element by element; of larger ones, SAMPLED are."""
-SAMPLED = 256
 MOST_ROWS = 4096
 """With more steps than this, every second row is dropped, and from then on every second step recorded."""
 COLUMNS = (
@@ -56,10 +53,12 @@ class Training:
     absent: Float64 = field(default_factory=lambda: np.zeros(0))
     first_nonfinite: tuple[int, str, str] | None = None
     places: list[torch.Tensor] = field(default_factory=list)
+    counts: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    weights: Sample | None = None
     late: bool = False
     unclipped: Float64 | None = None
     backwards: int = 0
-    last: list[Float64] = field(default_factory=list)
+    last: Sample | None = None
     _known: tuple[list[Any], Float64] | None = None
     _before: dict[str, Any] = field(default_factory=dict)
 
@@ -68,22 +67,33 @@ class Training:
         self.asked = np.zeros(len(self.tensors))
         self.idle = np.zeros(len(self.tensors))
         self.absent = np.zeros(len(self.tensors))
-        self.places = [_places(parameter) for parameter in self.parameters]
+        self.places = [places_of(parameter) for parameter in self.parameters]
+        self.counts = np.array([len(places) for places in self.places], np.int64)
 
     def jump(self) -> float:
-        """How far the sampled weights lie from where the last update left them, relative to their size."""
-        now = _sample(self.parameters, self.places)
-        pairs = [(new, old[: len(new)]) for new, old in zip(now, self.last, strict=False)]
-        away = sum(float(np.square(new - old).sum()) for new, old in pairs)
-        size = sum(float(np.square(old).sum()) for _, old in pairs)
-        return math.sqrt(away / size) if size > 0 else 0.0
+        """How far from where the last update left them does this one find the weights? Relative to them."""
+        if self.last is None or self.weights is None:
+            return 0.0
+        now, old = (each.cut(self.counts).values for each in (self.weights, self.last))
+        size = float(np.square(old).sum())
+        return math.sqrt(float(np.square(now - old).sum()) / size) if size > 0 else 0.0
+
+    def fingerprint(self, *, anew: bool = False) -> tuple[float, ...]:
+        """A few elements of every tensor, the middle ones of its sample.
+
+        anew: as they are now; else as the last update found them, and then left them.
+        """
+        found = sample(self.parameters, self.places) if anew or self.weights is None else self.weights
+        middle = (self.counts // 2)[:, None] + np.arange(4)
+        places = (found.starts[:, None] + middle)[middle < self.counts[:, None]]
+        return tuple(found.values[places].tolist())
 
     def gradients(self, *, anew: bool = False) -> Float64:
         """Norm of the gradient of each tensor (P,). Several observers ask; it is calculated once a change.
 
         anew: calculate in any case, for what is written by way of `.data` does not count as a change.
         """
-        gradients = [parameter.grad for parameter in self.parameters]
+        gradients = self._all_gradients()
         if anew or self._known is None or not _unchanged(self._known[0], gradients):
             marks = [None if each is None else (weakref.ref(each), each._version) for each in gradients]  # noqa: SLF001 - torch's own count of changes
             self._known = (marks, norms(gradients))
@@ -106,25 +116,26 @@ class Training:
     def stepping(self, *, late: bool) -> None:
         """Before the update. late: gradients are computed within it (a closure)."""
         self.late = late
-        places = self.places if late else self._looked_at()
-        weights = _sample(self.parameters, places)
-        self._before = {"late": late, "places": places, "weights": weights, "norms": norms(self.parameters)}
-        if not late:
-            self._before |= self._gradients(places)
+        gradients = None if late else self._sampled_gradients()
+        places = self.places if gradients is None else gradients[0]
+        self.weights = sample(self.parameters, places)
+        self._before = {"late": late, "places": places, "norms": norms(self.parameters)}
+        if gradients is not None:
+            self._before |= self._gradients(gradients[1])
 
     def stepped(self, loss: float, rate: float) -> None:
         """After the update: one more row."""
-        if not self._before:
+        if not self._before or self.weights is None:
             return
         before, self._before = self._before, {}
         if before["late"]:
-            before |= self._gradients(before["places"])
-        now = _sample(self.parameters, before["places"])
-        self.last = now
+            before |= self._gradients(sample(self._all_gradients(), before["places"]))
+        self.last = sample(self.parameters, before["places"])
         with np.errstate(all="ignore"):
-            moved = [after - old for after, old in zip(now, before["weights"], strict=True)]
-        self._count_idle(moved, before["sampled"], rate)
-        columns = self._columns(before, moved)
+            moved = Sample(self.last.values - self.weights.values, self.weights.counts)
+            self._count_idle(moved, before["sampled"], rate)
+            columns = self._columns(before, moved, self.weights)
+        self.weights = self.last
         self._look_for_nonfinite(loss, columns)
         self.losses.append(loss)
         if self.count % self.stride == 0:
@@ -135,13 +146,20 @@ class Training:
         if len(self.rows) > MOST_ROWS:
             self.rows, self.stride = self.rows[::2], 2 * self.stride
 
-    def _looked_at(self) -> list[torch.Tensor]:
-        """The sample; where none of it has a gradient, the largest one too: of an embedding, few rows do."""
-        sampled = _sample([parameter.grad for parameter in self.parameters], self.places)
-        return [
-            places if values.any() else self._with_largest(number)
-            for number, (places, values) in enumerate(zip(self.places, sampled, strict=True))
+    def _all_gradients(self) -> list[Any]:
+        return [parameter.grad for parameter in self.parameters]
+
+    def _sampled_gradients(self) -> tuple[list[torch.Tensor], Sample]:
+        """Places, and gradients there: the largest too where all of a sample are 0, as in an embedding."""
+        gradients = self._all_gradients()
+        found = sample(gradients, self.places)
+        empty = found.each(np.logical_or, found.values != 0) == 0
+        places = [
+            self._with_largest(number) if none else at
+            for number, (at, none) in enumerate(zip(self.places, empty, strict=True))
         ]
+        same = all(one is other for one, other in zip(places, self.places, strict=True))
+        return places, found if same else sample(gradients, places)
 
     def _with_largest(self, number: int) -> torch.Tensor:
         places, gradient = self.places[number], self.parameters[number].grad
@@ -149,34 +167,31 @@ class Training:
             return places
         return torch.cat([places, gradient.detach().abs().argmax().reshape(1)])
 
-    def _gradients(self, at: list[torch.Tensor]) -> dict[str, Any]:
-        gradients = [parameter.grad for parameter in self.parameters]
-        sampled = _sample(gradients, at)
-        self.absent += [gradient is None for gradient in gradients]
+    def _gradients(self, sampled: Sample) -> dict[str, Any]:
+        self.absent += [gradient is None for gradient in self._all_gradients()]
         return {"gradient": self.gradients(anew=True), "sampled": sampled}
 
-    def _count_idle(self, moved: list[Float64], gradients: list[Float64], rate: float) -> None:
+    def _count_idle(self, moved: Sample, gradients: Sample, rate: float) -> None:
         if not rate:
             return
-        for number, (change, gradient) in enumerate(zip(moved, gradients, strict=True)):
-            pulled = gradient != 0
-            if pulled.any():
-                self.asked[number] += 1
-                self.idle[number] += float((change[pulled] == 0).mean())
+        pulled = gradients.values != 0
+        of = gradients.each(np.add, pulled.astype(float))
+        still = gradients.each(np.add, (pulled & (moved.values == 0)).astype(float))
+        self.asked += of > 0
+        self.idle += still / np.maximum(of, 1)
 
-    def _columns(self, before: dict[str, Any], moved: list[Float64]) -> dict[str, Float64]:
-        gradients, weights = before["sampled"], before["weights"]
-        share = np.array(
-            [math.sqrt(p.numel() / max(1, len(m))) for p, m in zip(self.parameters, moved, strict=True)]
-        )
+    def _columns(self, before: dict[str, Any], moved: Sample, weights: Sample) -> dict[str, Float64]:
+        gradients: Sample = before["sampled"]
+        sizes = np.array([parameter.numel() for parameter in self.parameters])
+        share = np.sqrt(sizes / np.maximum(moved.counts, 1))
         return {
             "gradient_norm": before["gradient"] if self.unclipped is None else self.unclipped,
             "clipped_norm": before["gradient"],
-            "gradient_largest": _each(gradients, lambda values: np.abs(values).max()),
-            "gradient_nonzero": _each(gradients, lambda values: (values != 0).mean()),
+            "gradient_largest": gradients.each(np.maximum, np.abs(gradients.values)),
+            "gradient_nonzero": gradients.mean(gradients.values != 0),
             "weight_norm": before["norms"],
-            "weight_mean": _each(weights, lambda values: np.abs(values).mean()),
-            "update_norm": _each(moved, np.linalg.norm) * share,
+            "weight_mean": weights.mean(np.abs(weights.values)),
+            "update_norm": np.sqrt(moved.each(np.add, np.square(moved.values))) * share,
         }
 
     def _look_for_nonfinite(self, loss: float, columns: dict[str, Float64]) -> None:
@@ -217,60 +232,9 @@ class Training:
         )
 
 
-def norms(tensors: "list[Any]") -> Float64:
-    """L2 norm of each, as float64 (P,); 0 for None."""
-    found = np.zeros(len(tensors))
-    dense = [
-        number for number, each in enumerate(tensors) if each is not None and each.layout is torch.strided
-    ]
-    with torch.no_grad():
-        groups: dict[tuple[Any, Any], list[int]] = {}
-        for number in dense:
-            groups.setdefault((tensors[number].device, tensors[number].dtype), []).append(number)
-        for numbers in groups.values():
-            values = torch._foreach_norm([tensors[number].detach() for number in numbers])  # noqa: SLF001 - torch's own way to clip
-            found[numbers] = torch.stack(values).double().cpu().numpy()
-        for number, each in enumerate(tensors):
-            if each is not None and each.layout is not torch.strided:
-                found[number] = float(each.detach().coalesce().values().double().norm())
-    return found
-
-
 def _unchanged(marks: list[Any], gradients: list[Any]) -> bool:
     """Whether these are the very tensors that were marked, and nobody wrote to them since."""
     return all(
         gradient is None if mark is None else gradient is mark[0]() and gradient._version == mark[1]  # noqa: SLF001 - as above
         for mark, gradient in zip(marks, gradients, strict=True)
     )
-
-
-def _sample(tensors: list[Any], places: list[torch.Tensor]) -> list[Float64]:
-    """The elements at these places of each, 0 for None. One copy for all: many small ones take long."""
-    taken = [
-        torch.zeros(len(at), device=at.device) if tensor is None else _taken(tensor, at)
-        for tensor, at in zip(tensors, places, strict=True)
-    ]
-    if not taken:
-        return []
-    together = torch.cat([each.to(taken[0].device) for each in taken]).cpu().numpy().astype(np.float64)
-    return np.split(together, np.cumsum([len(at) for at in places])[:-1])
-
-
-def _places(parameter: torch.Tensor) -> torch.Tensor:
-    count = parameter.numel()
-    if count <= WHOLE:
-        return torch.arange(count, device=parameter.device)
-    return torch.linspace(0, count - 1, SAMPLED, dtype=torch.float64).long().to(parameter.device)
-
-
-def _taken(tensor: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        tensor = tensor.detach()
-        if tensor.layout is not torch.strided:
-            tensor = tensor.to_dense()
-        return torch.take(tensor, places).float()
-
-
-def _each(samples: list[Float64], measure: Callable[[Float64], Any]) -> Float64:
-    with np.errstate(all="ignore"):
-        return np.array([float(measure(values)) if len(values) else 0.0 for values in samples])
