@@ -50,19 +50,18 @@ PARTS = (
 
 def kind(facts: Mapping[str, Any], parts: tuple[Part, ...] = PARTS) -> tuple[Any, ...]:
     """The reduced values of all parts; equal exactly when `same_kind` finds no difference. Hashable."""
-    values = ((part.reduce(facts.get(part.key))) for part in parts)
-    return tuple(_text(value) for value in values)
+    values = [facts.get(part.key) for part in parts]
+    try:
+        return _kind_of(parts, *values)
+    except TypeError:  # lists and mappings cannot be looked up
+        return _kind_of.__wrapped__(parts, *values)
 
 
-def _text(value: Any) -> str:
-    plain = value is None or isinstance(value, str | int | float)
-    return _text_of(type(value).__name__, value) if plain else json.dumps(value, sort_keys=True, default=str)
-
-
-@lru_cache(maxsize=4096)
-def _text_of(_: str, value: Any) -> str:
-    """Thousands of runs share a few values; 1, 1.0 and True are equal, and are told apart by their type."""
-    return json.dumps(value)
+@lru_cache(maxsize=4096, typed=True)
+def _kind_of(parts: tuple[Part, ...], *values: Any) -> tuple[str, ...]:
+    """Thousands of runs share a few machines. 1, 1.0 and True are equal, and are told apart by their type."""
+    reduced = (part.reduce(value) for part, value in zip(parts, values, strict=True))
+    return tuple(json.dumps(value, sort_keys=True, default=str) for value in reduced)
 
 
 def same_kind(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
