@@ -103,7 +103,7 @@ class Examiner:
     def _judged(self, commit: Commit, runs: Sequence[Run]) -> Visit:
         found = [run for run in runs if (run.case, run.backend) in self._ends]
         for run in found:
-            if run.status is self._ends[run.case, run.backend]:
+            if run.status in _as_bad(self._ends[run.case, run.backend]):
                 return Visit(commit=commit, state=State.BAD, run=run)
         if found and all(run.status is Status.PASS for run in found):
             return Visit(commit=commit, state=State.GOOD, run=found[0])
@@ -111,3 +111,8 @@ class Examiner:
             f"{run.status}: {run.message or run.reason}" for run in found if run.status is not Status.PASS
         )
         return Visit(commit=commit, state=State.SKIPPED, reason=said or f"{self.case} is not there")
+
+
+def _as_bad(end: Status) -> tuple[Status, ...]:
+    """Statuses that are as bad as that of the bad end: what fails before an error is broken already."""
+    return (Status.FAIL, Status.ERROR) if end is Status.ERROR else (end,)

@@ -16,16 +16,14 @@ from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.backends.command import program_digest
 from harness.baselines import path_of
 from harness.case_files import CaseFile
 from harness.codec import SAME, read_facts, run_to_json, write_facts
 from harness.model import BrokenError, HarnessError, Run, Status
-from harness.native import BUILTIN
+from harness.named_files import named_files
 from harness.plain import strict
-from harness.programs import CommandModel
 from harness.repository import open_repository
-from harness.spec import Case, TextData
+from harness.spec import Case
 
 SCHEMA = 1
 LARGEST = 1 << 30
@@ -67,12 +65,13 @@ def pack(run: Run, case: Case, target: Path) -> None:
 
 def _refuse_changed(run: Run, case: Case) -> None:
     was, now = run.case_digest, case.digest
-    if isinstance(case.model, CommandModel) and run.facts.problem is not None:
-        was, now = run.facts.problem.digest, program_digest(case)  # which covers the program, too
     if was != now:
         commit = run.environment.get("commit") or "that it was run at"
+        changed = " with the changes that were not committed then" if run.environment.get("dirty") else ""
         text = f"files that the case names have changed: digest {now}, expected {was}"
-        raise HarnessError(f"run {run.id} ({case.name}): {text}; check out the commit {commit} first")
+        raise HarnessError(
+            f"run {run.id} ({case.name}): {text}; go back to the commit {commit}{changed} first"
+        )
 
 
 def _parts(run: Run, case: Case) -> Iterator[tuple[str, bytes]]:
@@ -83,6 +82,7 @@ def _parts(run: Run, case: Case) -> Iterator[tuple[str, bytes]]:
         "schema": SCHEMA,
         "folder": folder,
         "file": case.path.name,
+        "home": _home(case),
         "seed": case.config.seed,
         "commit": run.environment.get("commit"),
         "fingerprint": dict(run.environment),
@@ -101,13 +101,16 @@ def _parts(run: Run, case: Case) -> Iterator[tuple[str, bytes]]:
 
 def _named(case: Case, backend: str) -> list[Path]:
     """The files that a case names, and its baseline, each once, with full paths."""
-    names = [case.config.data.text] if isinstance(case.config.data, TextData) else []
-    names += [name for name in (case.library.sources if case.library else ()) if name != BUILTIN]
-    if isinstance(case.model, CommandModel):
-        names += [text for text in case.model.command if (case.path.parent / text).is_file()]
-    paths = [case.path.parent / name for name in names]
-    paths += [path for path in [path_of(case, backend)] if path.exists()]
+    paths = [*named_files(case), *(path for path in [path_of(case, backend)] if path.exists())]
     return sorted({Path(os.path.normpath(path.absolute())) for path in paths})
+
+
+def _home(case: Case) -> str | None:
+    """Where in its repository the case's folder lies; None outside of any."""
+    try:
+        return open_repository(case.path.parent).prefix
+    except HarnessError:
+        return None
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
@@ -191,5 +194,32 @@ def _unpacked(about: Mapping[str, Any], raw: Mapping[str, Any], folder: Path) ->
     )
     place = folder / FILES / _inside(f"{about['folder']}/{about['file']}")
     place.parent.mkdir(parents=True, exist_ok=True)
+    place = _in_checkout(about, folder) or place
     kept = CaseFile(name=run.case, digest=run.case_digest, path=str(place), raw=raw)
     return Unpacked(run=run, kept=kept, folder=folder)
+
+
+def _in_checkout(about: Mapping[str, Any], folder: Path) -> Path | None:
+    """The case's place in the repository here, if that stands at the run's commit with the same files.
+
+    A program may need more of its repository than the files that its case names.
+    """
+    home = about.get("home")
+    if home is None or about.get("commit") is None:
+        return None
+    try:
+        repository = open_repository(Path())
+        if repository.commit("HEAD").hash != about["commit"]:
+            return None
+    except HarnessError:
+        return None
+    place = repository.root / home
+    packed = folder / FILES
+    files = [path for path in packed.rglob("*") if path.is_file()]
+    root = place.joinpath(*(".." for _ in PurePosixPath(about["folder"]).parts))
+    same = all(_same(path, root / path.relative_to(packed)) for path in files)
+    return place / about["file"] if same else None
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()

@@ -129,19 +129,34 @@ def decide(before: Sequence[Run], after: Sequence[Run], limits: Limits) -> Compa
         runs=runs,
         status=(_status(before), _status(after)),
         failed=(failed[0], failed[1]),
-        outcome=Kind.SKIPPED if skipped else _outcome((failed[0], failed[1]), runs, limits),
+        outcome=Kind.SKIPPED if skipped else _outcome(before, after, limits),
         worst=_worst(before, after),
-        findings=() if skipped else tuple(_findings(before, after, limits, unlike)),
+        findings=() if skipped or _broken(before, after) else tuple(_findings(before, after, limits, unlike)),
         unlike=unlike,
     )
 
 
-def _outcome(failed: tuple[int, int], runs: tuple[int, int], limits: Limits) -> Kind:
-    """By majority; half of the runs is none."""
-    if _too_few(runs, limits) or any(2 * bad == of for bad, of in zip(failed, runs, strict=True)):
+def _outcome(before: Sequence[Run], after: Sequence[Run], limits: Limits) -> Kind:
+    """By majority; half of the runs is none. What no longer runs is worse than what fails."""
+    was, is_ = (_level(side) for side in (before, after))
+    if _too_few((len(before), len(after)), limits) or was is None or is_ is None:
         return Kind.INCONCLUSIVE
-    was, is_ = (2 * bad > of for bad, of in zip(failed, runs, strict=True))
-    return Kind.SAME if was == is_ else Kind.REGRESSION if is_ else Kind.IMPROVEMENT
+    if was == is_:
+        return Kind.SAME
+    return Kind.REGRESSION if is_ > was else Kind.IMPROVEMENT if is_ == 0 else Kind.CHANGE
+
+
+def _level(side: Sequence[Run]) -> int | None:
+    """How bad most of the runs are: 0 healthy, 1 not, 2 not even run; None where there is no majority."""
+    bad, broken = (sum(run.status in which for run in side) for which in (BAD, (Status.ERROR,)))
+    if 2 * bad == len(side):
+        return None
+    return 0 if 2 * bad < len(side) else 1 + (2 * broken > len(side))
+
+
+def _broken(before: Sequence[Run], after: Sequence[Run]) -> bool:
+    """Numbers of a side that mostly did not run are no numbers of its code."""
+    return any(_level(side) == 2 for side in (before, after))
 
 
 def _too_few(runs: tuple[int, int], limits: Limits) -> bool:
@@ -160,14 +175,10 @@ def _worst(before: Sequence[Run], after: Sequence[Run]) -> Run:
 
 
 def _unlike(before: Run, after: Run) -> str:
-    """Why other numbers were meant, or are not the code's doing; '' where both compute the same problem.
-
-    A program's problem has no shapes: its digest changes with the program, which is what is compared.
-    """
-    known = [run.facts.problem for run in (before, after)]
+    """Why other numbers were meant, or are not the code's doing; '' where both compute the same problem."""
     facts = [comparable_facts(run) for run in (before, after)]
-    if any(problem is None or not problem.shapes for problem in known):
-        facts = [{**each, "problem_digest": None} for each in facts]
+    if any(run.facts.problem is None for run in (before, after)):
+        facts = [{**each, "problem_digest": None} for each in facts]  # one of them did not get that far
     return same_kind(*facts)
 
 

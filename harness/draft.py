@@ -14,9 +14,8 @@ from harness import spec
 from harness.checks import Check
 from harness.discover import Kind, plugins, suggest
 from harness.documents import Mistake, Node, plain
+from harness.named_files import named_files
 from harness.native import BUILTIN
-from harness.programs import files_of
-from harness.sources import with_local_modules
 from harness.suitability import unsuitable
 from harness.units import Bytes, Seconds, got
 from harness.validation import validate
@@ -251,11 +250,6 @@ def _digest(case: spec.Case) -> str:
     """SHA-256, 16 hexadecimal digits, of all that changes numbers or judgement, named files included."""
     kept = {key: value for key, value in case.raw.items() if key not in NOT_IN_DIGEST}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode())
-    files = [case.config.data.text] if isinstance(case.config.data, spec.TextData) else []
-    files += [source for source in (case.library.sources if case.library else ()) if source != BUILTIN]
-    paths = [case.path.parent / name for name in files]
-    for name in dict.fromkeys(files_of(case.model).values()):
-        paths += with_local_modules(case.path.parent / name)
-    for path in paths:
+    for path in named_files(case):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -70,8 +70,7 @@ def _reproduced(repeats: Sequence[Sequence[Run]], diagnosis: str) -> Validation:
     by_place = [{(run.case, run.backend): run for run in runs} for runs in repeats]
     bad = [runs for runs in (_everywhere(by_place, place) for place in by_place[0]) if _all_bad(runs)]
     if not bad:
-        said = {run.status for runs in repeats for run in runs}
-        reason = f"before, the case does not fail each time, but gives {', '.join(sorted(said)) or 'nothing'}"
+        reason = f"before, the case does not fail each time, but gives {_said(repeats) or 'nothing'}"
         return Validation(answer=Answer.NOT_REPRODUCED, reason=reason)
     for runs in bad:
         causes = [cause_of(run) for run in runs]
@@ -81,6 +80,15 @@ def _reproduced(repeats: Sequence[Sequence[Run]], diagnosis: str) -> Validation:
     found = ", then ".join(cause_of(run) for run in bad[0])
     reason = f"before, the case fails of {found}; expected {diagnosis or 'the same cause each time'}"
     return Validation(answer=Answer.NOT_REPRODUCED, reason=reason, runs=(bad[0][0],))
+
+
+def _said(repeats: Sequence[Sequence[Run]]) -> str:
+    """Each status once, with the words of the first run that has it where it is an error."""
+    first = {run.status: run for runs in reversed(repeats) for run in reversed(runs)}
+    return ", ".join(
+        f"{status} ({run.message})" if status is Status.ERROR and run.message else status
+        for status, run in sorted(first.items())
+    )
 
 
 def _everywhere(repeats: Sequence[dict[tuple[str, str], Run]], place: tuple[str, str]) -> list[Run]:

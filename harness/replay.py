@@ -14,7 +14,7 @@ from harness.diverge import NONE, parting_of
 from harness.documents import parse
 from harness.draft import Draft
 from harness.environment import fingerprint
-from harness.model import HarnessError, Run, Trace
+from harness.model import HarnessError, Outcome, Run, Trace
 from harness.pipeline import judged
 from harness.runner import Runner, Task
 from harness.spec import Case
@@ -39,6 +39,12 @@ class Replay:
     differences: tuple[str, ...]
     parting: str = ""
 
+    @property
+    def comparable(self) -> bool:
+        """Whether the repetition left something to compare; what broke here says nothing about the run."""
+        good = Outcome.COMPLETED
+        return self.run.facts.outcome is good or self.recorded.facts.outcome is not good
+
 
 def replay(recorded: Run, case: Case) -> Replay:
     """Run a case as it was, on the backend of a recorded run."""
@@ -49,7 +55,7 @@ def replay(recorded: Run, case: Case) -> Replay:
     return Replay(
         recorded=recorded,
         run=run,
-        same=recorded.facts.outcome is run.facts.outcome and same_bits(old, new),
+        same=_ending(recorded) == _ending(run) and same_bits(old, new),
         differences=tuple(_differences(recorded, run)),
         parting="" if found is None else found.words(),
     )
@@ -72,6 +78,11 @@ def case_of(recorded: Run, kept: CaseFile | None, where: Path = Path()) -> Case:
     if case is None:
         raise HarnessError(f"{name}: {draft.mistakes[0]}")
     return case
+
+
+def _ending(run: Run) -> tuple[str, str]:
+    """How it ended; where no step was recorded, the words for it are all there is to compare."""
+    return str(run.facts.outcome), run.facts.message if run.facts.trace is None else ""
 
 
 def same_bits(one: Trace | None, other: Trace | None) -> bool:

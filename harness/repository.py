@@ -40,6 +40,11 @@ class Repository:
     folder: Path
     prefix: str
 
+    @property
+    def root(self) -> Path:
+        """The folder that everything in it lies in."""
+        return self.folder.resolve().joinpath(*(".." for _ in Path(self.prefix).parts)).resolve()
+
     def commit(self, revision: str) -> Commit:
         """The commit that a branch, a tag or a hash means.
 

@@ -112,7 +112,7 @@ class Runner:
     def _with_one_server(self, waiting: deque[Task], likely: Sequence[Task] = ()) -> Generator[Finished]:
         memory = int(free_memory() * SHARE_OF_FREE_MEMORY / max(self.workers, 1))
         with (
-            # A job that was killed a moment ago may still write: its folder must not turn an end into an error.
+            # A job that was killed a moment ago may still write: that must not turn an end into an error.
             tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True) as scratch,
             ForkServer(
                 preload_for([*waiting, *(task for task in likely if impossible(task) is None)]),

@@ -33,7 +33,8 @@ TABLE = {
     "harness.documents": "model | yaml",
     "harness.validation": "discover documents kinds units | pydantic pydantic_core",
     "harness.suitability": "checks data documents model models native programs spec",
-    "harness.draft": "checks discover documents native programs sources spec suitability units validation | annotated_types",
+    "harness.named_files": "native programs sources spec",
+    "harness.draft": "checks discover documents named_files native spec suitability units validation | annotated_types",
     "harness.families": "discover documents kinds spec",
     "harness.cases": "documents draft families model spec",
     "harness.schema": "discover draft families spec validation | pydantic",
@@ -175,7 +176,7 @@ TABLE = {
     ),
     # The two that know everything.
     "harness.replay": "case_files diverge documents draft environment model pipeline runner spec | numpy",
-    "harness.capsule": "backends.command baselines case_files codec model native plain programs repository spec",
+    "harness.capsule": "baselines case_files codec model named_files plain repository spec",
     "harness.pipeline": "baselines case_files discover environment judge model quarantine runner sessions spec store",
     "harness.cli": "harness reports | rich typer",
     "harness.__main__": "cli",

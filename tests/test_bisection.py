@@ -92,7 +92,7 @@ def examined(letters):
         ("pef", State.SKIPPED, "error: said"),
         ("p-f", State.SKIPPED, "gone"),
         ("pee", State.BAD, ""),
-        ("pfe", State.SKIPPED, "fail: said"),
+        ("pfe", State.BAD, ""),
     ],
 )
 def test_a_commit_is_judged_by_how_the_bad_end_ends(letters, state, reason):

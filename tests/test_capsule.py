@@ -55,6 +55,35 @@ def test_a_program_goes_with_its_case(call, tmp_path):
     assert (code, out[0].endswith(": the same bits")) == (0, True)
 
 
+def test_a_program_goes_with_the_modules_beside_it(call, tmp_path):
+    Path("cases").mkdir()
+    Path("near.py").write_text("SLOPE = 0.3\n")
+    revisions.program("SLOPE", name="../train.py")
+    Path("train.py").write_text("from near import SLOPE\n" + Path("train.py").read_text())
+    revisions.case(uses="../train.py")
+    call("run", "cases/line.yaml")
+    call("capsule", "line:command", "--output", "line.capsule")
+    emptied(tmp_path)
+    code, out, _ = call("replay", "line.capsule")
+    assert (code, out[0].endswith(": the same bits")) == (0, True)
+
+
+def test_a_program_that_needs_its_repository_finds_it_at_the_commit(call):
+    revisions.begin()
+    Path("slope.txt").write_text("0.3")
+    revisions.program('float(open("../slope.txt").read())')
+    revisions.commit("a file that no case names")
+    call("run", "cases/line.yaml")
+    call("capsule", "line:command", "--output", "line.capsule")
+    code, out, _ = call("replay", "line.capsule")
+    assert (code, out[0].endswith(": the same bits")) == (0, True)
+    revisions.program("0.3")
+    revisions.commit("another")
+    code, out, _ = call("replay", "line.capsule")
+    assert (code, out[0].endswith(": nothing to compare")) == (3, True)
+    assert "slope.txt" in out[1]
+
+
 def test_what_it_holds(call):
     revisions.begin()
     text_case()
@@ -100,7 +129,7 @@ def test_a_program_that_is_not_that_of_the_run(call):
     call("run", "cases/line.yaml")
     revisions.program("0.2")
     code, _, [line] = call("capsule", "line:command")
-    assert (code, line.endswith("; check out the commit that it was run at first")) == (2, True)
+    assert (code, line.endswith("; go back to the commit that it was run at first")) == (2, True)
 
 
 # Capsules of strangers.

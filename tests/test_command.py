@@ -247,10 +247,13 @@ def test_an_endless_program_is_killed_whole(case):
     assert done.facts.outcome is Outcome.TIMEOUT
 
 
-def test_the_digest_of_the_problem_follows_the_program(case, facts, tmp_path):
-    first = facts(case(HEALTHY)).problem.digest
+def test_another_program_is_another_case_with_the_same_problem(case, facts, tmp_path):
+    first = case(HEALTHY)
+    problem = facts(first).problem
     (tmp_path / "scratch").rename(tmp_path / "before")
-    assert facts(case(HEALTHY + "\n# changed")).problem.digest != first
+    second = case(HEALTHY + "\n# changed")
+    assert second.digest != first.digest
+    assert facts(second).problem == problem
 
 
 def test_steps_that_are_lost_after_the_log_was_read_are_seen_too(case, facts):

@@ -76,7 +76,7 @@ def validated(how, **more):
         ({}, {"diagnosis": "a"}, Answer.CONFIRMED, ""),
         ({"before": "pp"}, {}, Answer.NOT_REPRODUCED, "before, the case does not fail each time, but gives pass"),
         ({"before": "fp"}, {}, Answer.NOT_REPRODUCED, "before, the case does not fail each time, but gives fail, pass"),
-        ({"before": "ee"}, {}, Answer.NOT_REPRODUCED, "before, the case does not fail each time, but gives error"),
+        ({"before": "ee"}, {}, Answer.NOT_REPRODUCED, "before, the case does not fail each time, but gives error (gradients: nan)"),
         ({"causes": "ab"}, {}, Answer.NOT_REPRODUCED, "before, the case fails of a, then b; expected the same cause each time"),
         ({}, {"diagnosis": "b"}, Answer.NOT_REPRODUCED, "before, the case fails of a, then a; expected b"),
         ({"after": "pf"}, {}, Answer.NOT_FIXED, "after, line [torch_eager] gives fail, of a still"),

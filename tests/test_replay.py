@@ -64,11 +64,36 @@ def test_what_is_not_as_it_was_is_named(call):
         f"replayed  line [command] {run.id}: not the same bits",
         "       they part at step 1, forward: 1.7 and 1.8, 5.556 % apart",
     ]
-    assert out[2].startswith(f"       problem digest: {run.facts.problem.digest} and ")
+    assert out[2].startswith(f"       case digest: {run.case_digest} and ")
     found = json.loads(Path("found.json").read_text())
     assert (found["schema"], found["same"]) == (1, False)
     assert found["recorded"]["id"] == run.id
-    assert found["run"]["problem_digest"] != run.facts.problem.digest
+    assert found["run"]["problem_digest"] == run.facts.problem.digest
+
+
+def test_a_program_that_broke_meanwhile_is_no_other_training(call):
+    Path("cases").mkdir()
+    revisions.program()
+    revisions.case()
+    call("run", "cases/line.yaml")
+    Path("cases/train.py").write_text("raise SystemExit('no data today')")
+    code, out, _ = call("replay", "line:command")
+    assert (code, out[0].endswith(": nothing to compare")) == (3, True)
+    assert out[1].startswith("       now: crashed: ")
+    assert "no data today" in out[1]
+
+
+def test_a_run_that_recorded_nothing_is_no_run_of_the_same_bits(call):
+    Path("cases").mkdir()
+    revisions.program()
+    Path("cases/train.py").write_text("raise SystemExit('no data today')")
+    revisions.case()
+    call("run", "cases/line.yaml")
+    code, out, _ = call("replay", "line:command")
+    assert (code, out[0].endswith(": the same end, with no step recorded")) == (0, True)
+    Path("cases/train.py").write_text("raise SystemExit('no disk today')")
+    code, out, _ = call("replay", "line:command")
+    assert (code, out[0].endswith(": not the same bits")) == (1, True)
 
 
 def test_a_variant_of_a_matrix_is_found_again(call):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.backends import Program
+from harness.backends._asked import asked_digest
 from harness.backends._places import expected_rates
 from harness.diagnoses import Diagnostician
 from harness.discover import working
@@ -35,7 +36,7 @@ class WatchedProgram(Program):
         """What is known of the problem: what was seen of it, and what the case says."""
         return replace(
             seen,
-            digest=case.digest,
+            digest=asked_digest(case),
             learning_rates=expected_rates(case),
             tokens_per_step=float(case.config.batch * case.config.sequence),
             samples_per_step=case.config.batch,

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from math import log
 from pathlib import Path
 from typing import ClassVar, Self
 
 from harness.backends import Program
+from harness.backends._asked import asked_digest
 from harness.backends._logged import facts_of_log
 from harness.backends._places import expected_rates, lacking_packages, places
 from harness.logs import Log, UnreadableError, read_log, read_series
@@ -185,21 +185,10 @@ def _problem(case: Case, model: CommandModel) -> ProblemFacts:
     config = case.config
     uniform = None if model.vocabulary is None else log(model.vocabulary)
     return ProblemFacts(
-        digest=program_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
+        digest=asked_digest(case), vocabulary=model.vocabulary, parameters=0, shapes={},
         anchors=Anchors(uniform=uniform), tokens_per_step=float(config.batch * config.sequence),
         samples_per_step=config.batch, steps=config.steps, learning_rates=expected_rates(case),
     )  # fmt: skip
-
-
-def program_digest(case: Case) -> str:
-    """Of the case and of every file that its command names: another program is another problem."""
-    digest = blake2b(case.digest.encode(), digest_size=16)
-    assert isinstance(case.model, CommandModel)
-    for text in case.model.command:
-        path = case.path.parent / text
-        if "{" not in text and path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _cpu_of_programs() -> float:

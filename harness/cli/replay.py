@@ -23,7 +23,7 @@ def replay(run: Which, store: Store = DEFAULT_STORE, json_file: JsonFile = None)
     for line in _words(found):
         say(line)
     write_json(json_file, _as_json(found))
-    return 0 if found.same else 1
+    return _exit_code(found)
 
 
 def _recorded(name: str, store: str) -> "Replay":
@@ -46,10 +46,24 @@ def _packed(path: Path) -> "Replay":
 
 def _words(found: "Replay") -> list[str]:
     run = found.recorded
-    verdict = "the same bits" if found.same else "not the same bits"
-    lines = [f"replayed  {run.case} [{run.backend}] {run.id}: {verdict}"]
+    lines = [f"replayed  {run.case} [{run.backend}] {run.id}: {_verdict(found)}"]
+    broke = found.run.facts.outcome != "completed"
+    lines += [f"       now: {found.run.facts.outcome}: {found.run.facts.message}"] if broke else []
     lines += [f"       they part at {found.parting}"] if found.parting else []
     return lines + [f"       {each} (then and now)" for each in found.differences]
+
+
+def _verdict(found: "Replay") -> str:
+    if found.same:
+        return "the same bits" if found.run.facts.trace is not None else "the same end, with no step recorded"
+    return "not the same bits" if found.comparable else "nothing to compare"
+
+
+def _exit_code(found: "Replay") -> int:
+    """Of a program that ended well then and does not now, nothing is said: something here broke it."""
+    if found.same:
+        return 0
+    return 1 if found.comparable else 3
 
 
 def _as_json(found: "Replay") -> object:
