@@ -46,7 +46,8 @@ class Change:
     kind: `change` where neither way is better, or where only the rounding is another. before, after: the
     levels, in base units. run, when, commit: of the first run on the new level; last_commit: of the run
     before it. environment: what changed there at the same time besides the code, in words; '' when nothing is
-    known that did. healed: the run with which the level came back or became better; '' while it stands.
+    known that did. healed: the run with which the level came back (from a regression also: became better);
+    '' while it stands. An improvement that went back is no longer one.
     """
 
     case: str
@@ -173,12 +174,14 @@ def _kind(one: Series, found: ChangePoint) -> Kind:
 
 
 def _heals(one: Series, change: ChangePoint, other: ChangePoint) -> bool:
-    """Whether a later level is as good as the one before a change, or nearly."""
-    if math.isnan(change.after):
-        return not math.isnan(other.after)
-    left = (other.after - change.before) / (change.after - change.before)
+    """Whether a later level is nearly the one before a change, or on the other side of it."""
     kind = _kind(one, change)
-    return kind != "improvement" and (left <= HEALED if kind == "regression" else abs(left) <= HEALED)
+    if math.isnan(other.after):
+        return kind == "improvement"
+    if math.isnan(change.before) or math.isnan(change.after):
+        return math.isnan(change.after)
+    left = (other.after - change.before) / (change.after - change.before)
+    return abs(left) <= HEALED if kind == "change" else left <= HEALED
 
 
 def _environment(one: Series, runs: Sequence[Run], change: ChangePoint, reach: tuple[int, int]) -> str:

@@ -15,6 +15,13 @@ def misdated(runs: Iterable[Run], now: float) -> tuple[Run, ...]:
     return tuple(run for run in runs if run.started > now + SLACK or run.started + SLACK < _committed(run))
 
 
+def well_dated(runs: Iterable[Run], now: float = math.inf) -> list[Run]:
+    """The runs whose place in time is known; now: without it, dates after now are believed."""
+    every = list(runs)
+    wrong = {run.id for run in misdated(every, now)}
+    return [run for run in every if run.id not in wrong]
+
+
 def namesakes(runs: Iterable[Run]) -> tuple[str, ...]:
     """Hosts whose name several machines share: no machine comes back to a start that it has left."""
     starts: dict[str, list[str]] = {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness.changes import TOLD, Change, changes_in
+from harness.clocks import well_dated
 from harness.history import RunRow, Series, Tally, all_series
 from harness.ledger import Entry
 from harness.matrix import Matrix
@@ -207,7 +208,8 @@ def _night(session: Session, runs: Sequence[Run]) -> Night:
 
 def _past(history: Iterable[RunRow]) -> Past:
     by_time = list(history)
-    series = all_series(by_time, TOLD)
+    dated = well_dated(by_time)
+    series = all_series(dated, TOLD)
     cells: dict[str, list[RunRow]] = {}
     for run in reversed(by_time):
         cells.setdefault(run.backend, []).append(run)
@@ -215,5 +217,5 @@ def _past(history: Iterable[RunRow]) -> Past:
         runs=tuple(reversed(by_time)),
         cells={backend: tuple(runs) for backend, runs in sorted(cells.items())},
         series=series,
-        changes=changes_in(series, by_time),
+        changes=changes_in(series, dated),
     )

@@ -48,7 +48,8 @@ class Trouble:
     """A run that is not healthy, with all that is known about it.
 
     lines: the checks that failed or broke with their sentences, or the reason when none was asked.
-    since: the oldest run of the streak, with its page. times: how long it is. quarantine: what was said.
+    since: the oldest run of the streak, with its page. times: how long it is. commits: of that run, and of
+    the healthy one before it ('' where there is none). quarantine: what was said.
     """
 
     run: Run
@@ -57,6 +58,7 @@ class Trouble:
     diagnoses: tuple[Diagnosis, ...]
     since: Run
     since_page: str
+    commits: tuple[str, str]
     times: int
     quarantine: Verdict | None
 
@@ -110,7 +112,7 @@ def _notes(site: Site) -> Iterable[str]:
     if wrong:
         yield (
             f"{len(wrong)} of {len(runs)} runs are dated before the commit that they measured: "
-            "a clock was wrong, and the order is that of the dates."
+            "a clock was wrong; what changed, and since when, is told without them."
         )
     for host in namesakes(runs):
         yield f"Host {host[:8]} is the name of several machines: their times are in one series."
@@ -155,7 +157,8 @@ def _troubles(site: Site, runs: Iterable[Run], status: Status) -> list[Trouble]:
 
 
 def _trouble(site: Site, run: Run) -> Trouble:
-    streak = site.streak(run)
+    streak, before = site.streak(run), site.before(site.streak(run)[-1])
+    healthy = before is not None and before.status is Status.PASS
     lines = [(verdict.check, verdict_text(verdict)) for verdict in _bad(run.verdicts)]
     whole = (run.reason.replace("_", " ") or str(run.status), run.message or str(run.facts.outcome))
     return Trouble(
@@ -165,6 +168,7 @@ def _trouble(site: Site, run: Run) -> Trouble:
         diagnoses=run.diagnoses,
         since=streak[-1],
         since_page=site.run_page(streak[-1].id),
+        commits=(commit_of(streak[-1]), commit_of(before) if before is not None and healthy else ""),
         times=len(streak),
         quarantine=of(run),
     )

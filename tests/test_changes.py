@@ -114,12 +114,24 @@ def test_a_first_loss_that_comes_back_has_healed():
     assert [(change.run, change.healed) for change in found] == [("r001", "r002"), ("r002", "")]
 
 
+def test_an_improvement_that_went_back_does_not_stand():
+    found = of("final_loss", [night(0), night(1, loss=1.5), night(2, loss=2.5), night(3, loss=1.0)])
+    assert [(change.kind, change.healed) for change in found] == [
+        ("improvement", "r002"),
+        ("regression", "r003"),
+        ("improvement", ""),
+    ]
+
+
 def test_nan_is_worse_than_any_number_and_equals_itself():
     found = of("final_loss", [night(0), night(1, loss=math.nan), night(2, loss=math.nan), night(3)])
     assert [(change.kind, change.run) for change in found] == [
         ("regression", "r001"),
         ("improvement", "r003"),
     ]
+    assert [change.healed for change in found] == ["r003", ""]
+    lost = of("final_loss", [night(0, loss=math.nan), night(1), night(2, loss=math.nan)])
+    assert [(change.kind, change.healed) for change in lost] == [("improvement", "r002"), ("regression", "")]
 
 
 def test_what_never_repeats_is_no_matter_of_bits():
@@ -264,7 +276,7 @@ def test_history_tells_changes_in_a_line_each(told):
     assert len(lines) == 1
     assert lines[0].startswith("regression  cllm-minimal [torch_eager]  step_time 36")
     assert " ms to 42" in lines[0]
-    assert " since c060 of 1970-01-01 00:17, run r060  code  stands" in lines[0]
+    assert " since c060, run r060 of 1970-01-01 00:17  code  stands" in lines[0]
     [change] = json.loads(Path("found.json").read_text())["changes"]
     assert change["metric"] == "step_time"
     assert set(change) == {*Change.__dataclass_fields__, "share"}
@@ -273,7 +285,8 @@ def test_history_tells_changes_in_a_line_each(told):
 def test_history_names_the_environment_and_the_run_that_healed(told):
     canary = around(canary=(1e-3, 1.17e-3))
     [line] = told(nights((60, 0.036), (20, 0.042), fingerprint=canary))
-    assert line.endswith("run r060  environment: canary kernel: 1 ms and 1.17 ms  stands")
+    assert "run r060 of " in line
+    assert line.endswith("  environment: canary kernel: 1 ms and 1.17 ms  stands")
 
 
 def test_history_looks_at_all_runs_however_few_it_shows(told):
@@ -296,8 +309,15 @@ def test_a_clock_that_was_wrong_is_told(told, capsys):
     [note] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert note == (
         "note: 2 runs (first early of 2001-09-09 01:46) dated after now or before the commit: a clock was wrong;"
-        " the order is that of the dates"
+        " what changed is told without them"
     )
+
+
+def test_a_run_that_is_dated_ahead_heals_nothing(told):
+    ahead = replace(night(2), id="ahead", started=4e10)
+    [line] = told([night(0), night(1, loss=2.5), ahead])
+    assert line.startswith("regression  cllm-minimal [torch_eager]  final_loss 2 to 2.5")
+    assert line.endswith("  stands")
 
 
 def test_two_machines_of_one_name_are_told(told, capsys):

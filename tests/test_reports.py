@@ -131,7 +131,7 @@ def test_what_turned_red_is_marked_as_new_and_what_stays_red_is_counted(site, in
     changed = index.text.split("What changed since the last night")[1].split("Cases and backends")[0]
     assert "newly unhealthy mlp-regressor on torch_eager finite: loss is nan at step 3" in changed
     assert "gpt-copy" not in changed
-    assert "So since 2025-06-03 00:00 , 2 runs in a row." in index.text
+    assert "So since 2025-06-03 00:00 , 2 runs in a row, first on" in index.text
 
 
 def test_the_list_of_failures_has_check_cause_remedy_and_evidence(index):

@@ -25,6 +25,7 @@ def history(
 ) -> int:
     """Show recorded runs with the figures that matter, and since when a figure is another."""
     from harness.changes import changes  # noqa: PLC0415 - heavy
+    from harness.clocks import well_dated  # noqa: PLC0415 - heavy
     from harness.codec import runs_to_json  # noqa: PLC0415 - heavy
     from harness.history_lines import history_lines  # noqa: PLC0415 - heavy
     from harness.plain import strict  # noqa: PLC0415 - heavy
@@ -41,7 +42,7 @@ def history(
         say(_words(line))
     for note in (*_clock(every), *_namesakes(every)):
         say(note)
-    found = changes(every)
+    found = changes(well_dated(every, time.time()))
     for change in found[-limit:]:
         say(_change_words(change))
     write_json(
@@ -55,14 +56,14 @@ def history(
 
 
 def _clock(runs: "Sequence[Run]") -> list[str]:
-    """A note where a clock was wrong: nothing is left out, but the order may be another."""
+    """A note where a clock was wrong: such runs are listed, and no change is dated by them."""
     from harness.clocks import misdated  # noqa: PLC0415 - heavy
 
     found = misdated(runs, time.time())
     if not found:
         return []
     first = f"{found[0].id[:11]} of {_when(found[0].started)}"
-    said = "dated after now or before the commit: a clock was wrong; the order is that of the dates"
+    said = "dated after now or before the commit: a clock was wrong; what changed is told without them"
     return [f"note: {counted(len(found), 'run')} (first {first}) {said}"]
 
 
@@ -115,9 +116,10 @@ def _change_words(change: "Change") -> str:
     levels = f"{show(change.before, change.unit)} to {show(change.after, change.unit)}"
     sign = "+" if change.share > 0 else ""
     what = f"{change.metric} {levels} ({sign}{show(change.share, '%')})"
-    since = f"since {(change.commit or '-')[:9]} of {_when(change.when)}, run {change.run[:11]}"
+    since = f"since {(change.commit or '-')[:9]}, run {change.run[:11]} of {_when(change.when)}"
     why = f"environment: {change.environment}" if change.environment else "code"
-    state = f"healed in run {change.healed[:11]}" if change.healed else "stands"
+    gone = "lost" if change.kind == "improvement" else "healed"
+    state = f"{gone} in run {change.healed[:11]}" if change.healed else "stands"
     return f"{change.kind}  {change.case} [{change.backend}]  {what}  {since}  {why}  {state}"
 
 
