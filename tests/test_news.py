@@ -297,6 +297,12 @@ class TestCommand:
         ]
         assert "recorded in" in err
 
+    def test_a_night_that_cannot_begin_leaves_no_word_of_the_last_one(self):
+        assert main(["run", "--markdown", "one.md", "--junit", "one.xml"]) == 1
+        assert main(["run", "absent", "--markdown", "one.md", "--junit", "one.xml"]) == 2
+        assert not Path("one.md").exists()
+        assert not Path("one.xml").exists()
+
     def test_only_one_form_goes_to_standard_output(self, capsys):
         tiny.write()
         assert main(["run", "--markdown", "-", "--junit", "-"]) == 2

@@ -46,6 +46,17 @@ class Handover:
 
             raise HarnessError("--json, --markdown, --junit: only one can be -; give the others a file")
 
+    def clear(self) -> None:
+        """Take away what the last night left there: should this one not end, it must not be read for its own.
+
+        Raises:
+            BrokenError: a file cannot be removed.
+        """
+        for field in fields(self):
+            target = getattr(self, field.name)
+            if target not in (None, STANDARD_OUTPUT) and target.is_file():
+                _remove(target)
+
     def write(self, night: "Night", store: str) -> None:
         """Write all forms that were asked for.
 
@@ -62,6 +73,15 @@ class Handover:
             write_text("--junit", self.junit, junit(night.runs))
         if self.markdown is not None:
             write_text("--markdown", self.markdown, markdown(night.runs, *_before(night.session, store)))
+
+
+def _remove(target: Path) -> None:
+    try:
+        target.unlink()
+    except OSError as error:
+        from harness.model import BrokenError  # noqa: PLC0415 - heavy
+
+        raise BrokenError(f"{target}: cannot be written anew: {error.strerror or error}") from error
 
 
 def _before(session: str, store: str) -> "tuple[Sequence[Run], Session | None]":

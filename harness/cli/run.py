@@ -59,6 +59,8 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
 
     say = speaker(json_file, markdown, junit)
     handover = Handover(json_file=json_file, markdown=markdown, junit=junit)
+    if not dry_run:
+        handover.clear()
     cases = select(paths_or_default(paths), tag or [], backend or [])
     plan = plan_tasks(cases, backend or [])
     if dry_run:

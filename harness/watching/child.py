@@ -13,7 +13,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, NoReturn
 
 from harness.codec import write_facts
@@ -28,6 +30,8 @@ from harness.watching.keeper import Keeper
 from harness.watching.places import is_own
 from harness.watching.program import BROKE
 
+FEWEST_TIMES, MOST_TIMES = 4, 1000
+"""Steps without which no time is told; of more than the most, the last count."""
 FIRST_SNAPSHOT = 8
 """At this step, and whenever their number has doubled, what is known is left: the program may be killed."""
 
@@ -162,6 +166,16 @@ def _used(seconds: float) -> dict[str, Measurement]:
     return {each.name: each for each in found if each.value}
 
 
+def _step_time(training: Any) -> dict[str, Measurement]:
+    """From one update to the next, less what observation took: what lies between them counts, too."""
+    seconds = [after - before for before, after in pairwise(training.ends)][-MOST_TIMES:]
+    if len(seconds) < FEWEST_TIMES:
+        return {}
+    return {
+        "step_time": Measurement(name="step_time", value=median(seconds), unit="s", samples=tuple(seconds))
+    }
+
+
 def _scored(hub: Hub, job: Mapping[str, Any]) -> Answer:
     """Its own evaluation; what broke in it is told, for whoever expects a score."""
     began = time.perf_counter()
@@ -227,7 +241,7 @@ def _of_training(
         problem=_problem(training, answers),
         parameters=sum(each.numel() for each in training.parameters),
         trace=trace,
-        measurements=used,
+        measurements={**used, **_step_time(training)},
         answers={**answers, "training": Answer(facts=own)},
         environment={
             "device": str(training.parameters[0].device) if training.parameters else "unknown",

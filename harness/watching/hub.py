@@ -81,6 +81,7 @@ class Hub:
         self.leave: Callable[[], None] = lambda: None
         self.spent = 0.0
         self.busy = False
+        self._began = 0.0
         self.process = os.getpid()
         self._listeners: dict[str, list[tuple[str, Callable[..., None]]]] = {}
         self.listen()
@@ -114,12 +115,17 @@ class Hub:
     @contextmanager
     def quietly(self) -> "Iterator[None]":
         """What happens inside is ours: nobody is told of it, and its time is counted."""
-        began, self.busy = time.perf_counter(), True
+        self._began, self.busy = time.perf_counter(), True
         try:
             yield
         finally:
             self.busy = False
-            self.spent += time.perf_counter() - began
+            self.spent += time.perf_counter() - self._began
+
+    @property
+    def clock(self) -> float:
+        """Seconds of a clock that stands still while we look."""
+        return (self._began if self.busy else time.perf_counter()) - self.spent
 
     @property
     def step(self) -> int:

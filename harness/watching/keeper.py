@@ -72,6 +72,7 @@ class Keeper:
         rate = max((float(group.get("lr", 0.0)) for group in optimizer.param_groups), default=0.0)
         loss = sum(hub.roots) / len(hub.roots) if hub.roots else _last(training)
         training.stepped(loss, rate)
+        training.ends.append(hub.clock)
         hub.latest = training
         hub.roots.clear()
 

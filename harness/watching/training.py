@@ -39,6 +39,7 @@ class Training:
     asked: by tensor, steps at which sampled elements had a gradient; idle: the share of those that did not
     move, summed over these steps.
     absent: by tensor, steps at which it had no gradient at all. first_nonfinite: step, quantity, tensor.
+    ends: when each update was done, in seconds of the program's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Training:
     stride: int = 1
     rows: list[Row] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
     asked: Float64 = field(default_factory=lambda: np.zeros(0))
     idle: Float64 = field(default_factory=lambda: np.zeros(0))
     absent: Float64 = field(default_factory=lambda: np.zeros(0))
