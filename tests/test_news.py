@@ -298,7 +298,10 @@ class TestCommand:
         assert "recorded in" in err
 
     def test_a_night_that_cannot_begin_leaves_no_word_of_the_last_one(self):
-        assert main(["run", "--markdown", "one.md", "--junit", "one.xml"]) == 1
+        tiny.write()
+        assert main(["run", "--markdown", "one.md", "--junit", "one.xml"]) == 0
+        assert main(["run", "--dry-run", "--markdown", "one.md"]) == 0
+        assert Path("one.md").exists()
         assert main(["run", "absent", "--markdown", "one.md", "--junit", "one.xml"]) == 2
         assert not Path("one.md").exists()
         assert not Path("one.xml").exists()

@@ -46,7 +46,7 @@ class Handover:
 
             raise HarnessError("--json, --markdown, --junit: only one can be -; give the others a file")
 
-    def clear(self) -> None:
+    def cleared(self, *, only_if: bool = True) -> "Handover":
         """Take away what the last night left there: should this one not end, it must not be read for its own.
 
         Raises:
@@ -54,8 +54,9 @@ class Handover:
         """
         for field in fields(self):
             target = getattr(self, field.name)
-            if target not in (None, STANDARD_OUTPUT) and target.is_file():
+            if only_if and target not in (None, STANDARD_OUTPUT) and target.is_file():
                 _remove(target)
+        return self
 
     def write(self, night: "Night", store: str) -> None:
         """Write all forms that were asked for.

@@ -58,9 +58,7 @@ def run(  # noqa: PLR0913, PLR0917 - options of a command
     from harness.pipeline import night, plan_tasks  # noqa: PLC0415 - heavy, and only this command needs it
 
     say = speaker(json_file, markdown, junit)
-    handover = Handover(json_file=json_file, markdown=markdown, junit=junit)
-    if not dry_run:
-        handover.clear()
+    handover = Handover(json_file=json_file, markdown=markdown, junit=junit).cleared(only_if=not dry_run)
     cases = select(paths_or_default(paths), tag or [], backend or [])
     plan = plan_tasks(cases, backend or [])
     if dry_run:
