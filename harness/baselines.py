@@ -133,6 +133,9 @@ def read(path: Path) -> Baseline | None:
 def _checked(found: Any) -> Baseline:
     if found["schema"] != SCHEMA:
         raise ValueError(f"schema {found['schema']}, expected {SCHEMA}")
+    lacking = [one.name for one in fields(Baseline) if one.name not in {*found, "convergence"}]
+    if lacking:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
     # What came later is absent where nothing asks for it.
     values = {one.name: found[one.name] for one in fields(Baseline) if one.name != "convergence"}
     values["convergence"] = _checked_convergence(found.get("convergence") or {})
@@ -185,13 +188,14 @@ def recorded(facts: Facts, case: Case, backend: str, environment: Mapping[str, A
         return {"reason": "no_baseline", "message": f"{path}: there is none; record one: {how}"}
     now = _lasting({**environment, **facts.environment})
     problem = None if facts.problem is None else facts.problem.digest
-    unlike = _unlike(baseline, case.revision, problem, now)
+    unlike = _unlike(baseline, case, backend, problem, now)
     if unlike:
         message = f"{path}: {unlike} (recorded and now); unlike things are not compared; record again: {how}"
         return {"reason": "no_comparable_baseline", "message": message}
     return {
         "reason": "",
         "message": "",
+        "path": str(path),
         "rebase": how,
         "commit": baseline.commit,
         "bitwise": now == baseline.environment,
@@ -203,12 +207,16 @@ def recorded(facts: Facts, case: Case, backend: str, environment: Mapping[str, A
     }
 
 
-def _unlike(baseline: Baseline, revision: int, problem_digest: str | None, now: Mapping[str, Any]) -> str:
+def _unlike(
+    baseline: Baseline, case: Case, backend: str, problem_digest: str | None, now: Mapping[str, Any]
+) -> str:
     """The first difference that forbids a comparison, in words; '' if there is none."""
     then, reduce = baseline.environment, {part.key: part.reduce for part in MACHINE_PARTS}
     frameworks = [name for name in FRAMEWORKS if baseline.backend.startswith(name)]
     pairs = [
-        ("case revision", baseline.revision, revision),
+        ("case", baseline.case, case.name),
+        ("backend", baseline.backend, backend),
+        ("case revision", baseline.revision, case.revision),
         ("problem digest", baseline.problem_digest, problem_digest),
         *((key, *(reduce[key](side.get(key)) for side in (then, now))) for key in (*ALIKE, *frameworks)),
     ]

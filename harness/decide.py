@@ -191,7 +191,9 @@ def _findings(before: Sequence[Run], after: Sequence[Run], limits: Limits, unlik
         if not old and not new:
             continue
         if len(old) != len(before) or len(new) != len(after):
-            yield Finding(metric=name, unit=metric.unit, kind=Kind.CHANGE, note="not recorded in every run")
+            one_side = not old or not new  # a short program is over, now and then, before it is looked at
+            kind = Kind.CHANGE if one_side else Kind.SKIPPED
+            yield Finding(metric=name, unit=metric.unit, kind=kind, note="not recorded in every run")
             continue
         exact = name in EXACT and _repeats(old) and _repeats(new)
         if limits.recorded and exact:

@@ -81,7 +81,8 @@ def counts(runs: Iterable[Run]) -> str:
     """`26 passed, 2 failed, 1 skipped, 1 in quarantine`: how many runs came to what."""
     every = list(runs)
     found = Counter(str(run.status) for run in every)
-    words = {"pass": "passed", "fail": "failed", "error": "errors", "skip": "skipped"}
+    errors = "error" if found["error"] == 1 else "errors"
+    words = {"pass": "passed", "fail": "failed", "error": errors, "skip": "skipped"}
     parts = [f"{found[status]} {word}" for status, word in words.items() if found[status] or status == "pass"]
     held = sum(map(holds, every))
     return ", ".join([*parts, f"{held} in quarantine"] if held else parts)

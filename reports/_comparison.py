@@ -105,8 +105,11 @@ def _headline(counts: Mapping[Kind, int]) -> str:
     parts = [f"{bad} worse"] * (bad > 0) + [f"{good} better"] * (good > 0)
     open_ = counts.get(Kind.INCONCLUSIVE, 0)
     parts += [f"{open_} not clear"] * (open_ > 0)
-    rest = sum(counts.values()) - bad - good - open_
-    parts += [f"{rest} the same" if parts else f"All {rest} the same"] * (rest > 0)
+    changed = counts.get(Kind.CHANGE, 0)
+    parts += [f"{changed} changed"] * (changed > 0)
+    rest = sum(counts.values()) - bad - good - open_ - changed
+    alone = "The same" if rest == 1 else f"All {rest} the same"
+    parts += [f"{rest} the same" if parts else alone] * (rest > 0)
     return ", ".join(parts)
 
 

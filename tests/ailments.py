@@ -1045,7 +1045,7 @@ SICK = {
         ),
     ],
     "unknown": [
-        Sick(facts(), "no known cause; strongest anomaly: none stands out", (0.0, 0.29)),
+        Sick(facts(), "no known cause, and nothing in the record stands out", (0.0, 0.29)),
         Sick(
             facts(update_ratio=table(1, at=[(4, 1, 9)])),
             "no known cause; strongest anomaly: update of layers.0.mlp.up.weight is 9 of the rule's at step 4",

@@ -139,9 +139,9 @@ def test_matches_baseline_fails_on_a_held_out_loss_that_is_off():
 @pytest.mark.parametrize(
     ("steps", "reason", "message"),
     [
-        (27, "missing_steps", "27 steps, recorded 28, expected as many"),
-        (29, "extra_steps", "29 steps, recorded 28, expected as many"),
-        (1, "missing_steps", "1 steps, recorded 28, expected as many"),
+        (27, "missing_steps", "27 steps, recorded 28 in the baseline, expected as many"),
+        (29, "extra_steps", "29 steps, recorded 28 in the baseline, expected as many"),
+        (1, "missing_steps", "1 steps, recorded 28 in the baseline, expected as many"),
     ],
 )
 def test_every_step_counts(steps, reason, message):
@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite_fail_on_either_side(value):
     there = failure(against(losses=loss.tolist()))
     assert (there.reason, there.message.partition(";")[0]) == (
         "nonfinite_baseline",
-        "the baseline's losses are not all finite",
+        "the baseline: its losses are not all finite",
     )
     both = failure(trained(loss, losses=loss.tolist()))
     assert both.reason == "nonfinite_baseline"

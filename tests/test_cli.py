@@ -280,7 +280,7 @@ def test_a_run_that_breaks_is_an_error_and_not_a_failure(call):
     assert out[1].startswith(
         "error  tiny [numpy_float64] timeout: stopped after its time limit of 1e-06 s in phase"
     )
-    assert out[2].startswith("0 passed, 1 errors in ")
+    assert out[2].startswith("0 passed, 1 error in ")
 
 
 def test_a_backend_that_is_not_there_is_skipped_with_the_reason(call, monkeypatch):

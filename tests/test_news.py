@@ -112,7 +112,7 @@ class TestNews:
     def test_counts(self):
         assert counts([]) == "0 passed"
         runs = [*nights.a_night(), held(nights.stuck(20))]
-        assert counts(runs) == "5 passed, 3 failed, 1 errors, 1 skipped, 1 in quarantine"
+        assert counts(runs) == "5 passed, 3 failed, 1 error, 1 skipped, 1 in quarantine"
 
 
 def rendered(text):

@@ -1,12 +1,14 @@
 """Any program in any language: started as it is, and judged by what it prints."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import log
@@ -31,6 +33,11 @@ ECHOED = 1 << 20
 """So much of the output goes into the run's own log."""
 LOOK_SECONDS = 0.002
 """Between two looks at a program's memory."""
+LOOKED_AT = 20
+"""Last lines among which the reason of a failure is looked for."""
+REASON = re.compile(
+    r"error|exception|cannot|can't|could not|fail|no such|not found|denied|abort|fatal", re.IGNORECASE
+)
 PATIENCE = 5.0
 """Seconds that a program may take to end once it has closed its output."""
 
@@ -66,7 +73,10 @@ class Command(Program):
 
 @dataclass(slots=True)
 class _Running:
-    """A program that runs: its lines as they come, its code or signal, its time, CPU time and peak memory."""
+    """A program that runs: its lines as they come, its code or signal, its time, CPU time and peak memory.
+
+    tail: the last lines that are not empty.
+    """
 
     process: "subprocess.Popen[bytes]"
     began: float = field(default_factory=time.perf_counter)
@@ -74,7 +84,7 @@ class _Running:
     cpu: float = field(default_factory=lambda: -_cpu_of_programs())
     peak: int = 0
     code: int = 0
-    last: str = ""
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))
 
     def __enter__(self) -> Self:
         """Begin to look at its memory; nobody tells its peak once it is gone."""
@@ -100,9 +110,16 @@ class _Running:
             text = line.decode(errors="replace").rstrip("\r\n")
             if total < ECHOED:
                 sys.stdout.write(f"{text}\n")
-            self.last = text.strip()[:200] or self.last
+            if text.strip():
+                self.tail.append(text.strip()[:200])
             yield text
         sys.stdout.flush()
+
+    @property
+    def last(self) -> str:
+        """Its last words: what sounds like a reason, for what it printed of its steps may come after it."""
+        reasons = [line for line in self.tail if REASON.search(line)]
+        return (reasons or [*self.tail] or [""])[-1]
 
     def finish(self) -> None:
         """Wait for its end.

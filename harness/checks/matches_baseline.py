@@ -84,7 +84,7 @@ class MatchesBaseline(Check):
         bad = next((name for name, values in there.items() if not np.isfinite(values).all()), None)
         if bad is not None:
             return self._bad(
-                "nonfinite_baseline", f"the baseline's {bad} are not all finite; {_advice(found)}"
+                "nonfinite_baseline", f"{_file(found)}: its {bad} are not all finite; {_advice(found)}"
             )
         return self._incomplete(facts, trace, found)
 
@@ -93,7 +93,9 @@ class MatchesBaseline(Check):
         if steps != recorded:
             reason = "missing_steps" if steps < recorded else "extra_steps"
             return self._bad(
-                reason, f"{steps} steps, recorded {recorded}, expected as many", min(steps, recorded)
+                reason,
+                f"{steps} steps, recorded {recorded} in {_file(found)}, expected as many",
+                min(steps, recorded),
             )
         if not np.isfinite(trace.loss).all():
             step = int(np.argmin(np.isfinite(trace.loss)))
@@ -238,3 +240,7 @@ def _pair(here: float, there: float) -> str:
 
 def _advice(found: Mapping[str, Any]) -> str:
     return f"if it is meant: {found['rebase']}"
+
+
+def _file(found: Mapping[str, Any]) -> str:
+    return str(found.get("path") or "the baseline")

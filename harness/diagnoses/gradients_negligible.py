@@ -1,6 +1,6 @@
 """Gradients are so small that they can move nothing."""
 
-from harness.diagnoses._evidence import found, norms
+from harness.diagnoses._evidence import found, norms, trace_of
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, alone_in_program, of_training
 from harness.model import Diagnosis, Facts
 
@@ -13,7 +13,7 @@ class GradientsNegligible(ProgramDiagnostician):
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Below 1e-9 at nearly every step, or most elements flushed to zero."""
-        trace = facts.trace
+        trace = trace_of(facts)
         if trace is None or trace.steps < ENOUGH or of_training(facts, "cycle").get("erased"):
             return None
         total = norms(trace.gradient_norm)

@@ -11,6 +11,7 @@ from harness.model import Diagnosis, Facts, Trace
 from harness.units import show
 
 MOST = 4
+NOTHING = "no known cause, and nothing in the record stands out"
 
 
 class Unknown(Diagnostician):
@@ -20,11 +21,12 @@ class Unknown(Diagnostician):
         """Anomalies by how many times they exceed what is usual."""
         unusual = [each for each in _anomalies(facts) if each[0] >= 1]
         ranked = sorted(unusual, key=lambda each: -each[0])[:MOST]
-        times, strongest, step, tensor = ranked[0] if ranked else (0.0, "none stands out", None, "")
+        times, strongest, step, tensor = ranked[0] if ranked else (0.0, "", None, "")
         return Diagnosis(
             name=self.name,
-            cause=f"no known cause; strongest anomaly: {strongest}",
-            remedy="Begin with the strongest anomaly, and compare with a run that passed, step by step",
+            cause=f"no known cause; strongest anomaly: {strongest}" if ranked else NOTHING,
+            remedy=f"{'Begin with the strongest anomaly, and compare' if ranked else 'Compare'}"
+            " with a run that passed, step by step",
             weight=0.2 if times >= 10 else 0.1,
             step=step,
             tensor=tensor,
