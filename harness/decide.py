@@ -121,7 +121,8 @@ def decide(before: Sequence[Run], after: Sequence[Run], limits: Limits) -> Compa
     runs = len(before), len(after)
     rounds = min(runs)
     skipped = any(run.status is Status.SKIP for run in (before[0], after[0]))
-    unlike = _unlike(before[0], after[0])
+    broken = _broken(before, after)
+    unlike = "" if broken else _unlike(before[0], after[0])
     return Comparison(
         case=before[0].case,
         backend=before[0].backend,
@@ -131,7 +132,7 @@ def decide(before: Sequence[Run], after: Sequence[Run], limits: Limits) -> Compa
         failed=(failed[0], failed[1]),
         outcome=Kind.SKIPPED if skipped else _outcome(before, after, limits),
         worst=_worst(before, after),
-        findings=() if skipped or _broken(before, after) else tuple(_findings(before, after, limits, unlike)),
+        findings=() if skipped or broken else tuple(_findings(before, after, limits, unlike)),
         unlike=unlike,
     )
 
