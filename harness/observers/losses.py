@@ -56,6 +56,7 @@ class _Site:
     values: list[float] = field(default_factory=list)
     sums: Any = None
     squares: Any = None
+    gains: list[float] = field(default_factory=list)
     rows: int = 0
     same_target_runs: int = 0
     single_class: int = 0
