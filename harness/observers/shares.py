@@ -54,7 +54,7 @@ class Shares(Observer):
         loss.result.register_hook(arrived)
 
     def arrived(self, where: str, gradient: Any, counted: Any, whole: bool) -> None:
-        """Targets left out afterwards, by a factor of zero, do not count. whole: the gradient is of a mean."""
+        """Targets left out afterwards, by a factor of zero, do not count. whole: it is that of a mean."""
         share = gradient.double().abs()
         if share.numel() == 1:
             targets = int(counted.sum())
@@ -73,7 +73,9 @@ class Shares(Observer):
         """Of an update of several micro-batches: are they weighed by their targets, or all alike?"""
         del hub, optimizer
         passes, self.passes, self.turn = self.passes, [], 0
-        told = {where: [each for each in passes if each.where == where] for where in {p.where for p in passes}}
+        told = {
+            where: [each for each in passes if each.where == where] for where in {p.where for p in passes}
+        }
         for where, own in told.items():
             self._weigh(where, _by_turn(own))
 
