@@ -19,19 +19,25 @@ LOOKS = (2, 4, 8, 16, 32, 64, 128, 256, 1024)
 """Backward passes whose history is followed to its parameters."""
 LEAST_LOOKS = 3
 MOST_MODULES = 20_000
+MOST_LEAVES = 512
 MEASURES = 0.2
 """Of its calls in training mode, so many get what no gradient goes back to: a fixed network that compares."""
 
 
 @dataclass(slots=True)
 class _Leaf:
-    """A parameter that losses were made from. mark: of the values that it had when it was first met."""
+    """A parameter that losses were made from; kept, for a program's own names are gone when it has ended.
+
+    mark: of the values that it had when it was first met. strange: a module has it that did not register it.
+    """
 
     parameter: Any
     mark: tuple[float, ...]
     looks: int = 0
     pulled: int = 0
     fixed: bool = False
+    name: str = ""
+    strange: bool = False
 
 
 @dataclass(slots=True)
@@ -91,16 +97,19 @@ class Outside(Observer):
             return
         self.looks += 1
         for number, parameter in found.items():
-            if number not in held and _is_parameter(parameter):
-                told = self.leaves.setdefault(number, _Leaf(weakref.ref(parameter), _mark(parameter)))
-                told.looks += 1
-                told.pulled += parameter.grad is not None and bool(_dense(parameter.grad).any())
-                told.fixed |= not self._mode(number)
+            if number not in held and _is_parameter(parameter) and len(self.leaves) < MOST_LEAVES:
+                told = self.leaves.setdefault(number, _Leaf(parameter, _mark(parameter)))
+                self._look(number, told)
 
-    def _mode(self, number: int) -> bool:
-        """Whether the module that a parameter belongs to is in training mode."""
-        module = self._owner(number)[0]
-        return module is None or bool(module.training)
+    def _look(self, number: int, leaf: _Leaf) -> None:
+        gradient = leaf.parameter.grad
+        leaf.looks += 1
+        leaf.pulled += gradient is not None and bool(_dense(gradient).any())
+        owner, name = self._owner(number)
+        leaf.fixed |= owner is not None and not owner.training
+        leaf.name = f"{type(owner).__name__}.{name}" if owner is not None else ""
+        if leaf.looks == LEAST_LOOKS and owner is None:
+            leaf.strange = _of_module(leaf.parameter)
 
     def _owner(self, number: int) -> tuple[Any, str]:
         """The module that a parameter was registered with and that still has it, and its name there."""
@@ -113,24 +122,23 @@ class Outside(Observer):
         """Names of those parameters, and whether a module that they belong to may be meant to be fixed."""
         if not self.looks:
             raise NotImplementedError("no loss was followed back to parameters that an optimizer holds")
-        left = [number for number, each in self.leaves.items() if self._forgotten(hub, number, each)]
+        left = {number: each for number, each in self.leaves.items() if self._forgotten(hub, number, each)}
         meant = self._meant(hub)
         return {
-            "uncovered": [self._name(number) for number in left],
+            "uncovered": [
+                each.name or f"a parameter of shape {tuple(each.parameter.shape)}" for each in left.values()
+            ],
             "meant": sum(number in meant for number in left),
             "held": len(_held(hub)),
         }
 
     def _forgotten(self, hub: Any, number: int, leaf: _Leaf) -> bool:
         """Whether it took part throughout, always got a gradient, and nothing says that it is to stay."""
-        parameter = leaf.parameter()
         throughout = leaf.looks >= max(LEAST_LOOKS, 0.8 * self.looks) and leaf.pulled == leaf.looks
-        if parameter is None or not throughout or leaf.fixed or _mark(parameter) != leaf.mark:
+        if not throughout or leaf.fixed or leaf.strange or _mark(leaf.parameter) != leaf.mark:
             return False
         inside = {id(each) for model in hub.trained_models() for each in model.parameters()}
-        if number in _held(hub) | inside | self.loaded:
-            return False
-        return self._owner(number)[0] is not None or not _of_module(parameter)
+        return number not in _held(hub) | inside | self.loaded
 
     def _meant(self, hub: Any) -> set[int]:
         """Parameters of root modules that may be meant to be fixed.
@@ -147,11 +155,6 @@ class Outside(Observer):
             and (told.other > MEASURES * (told.learned + told.other) if told.learned else not fed)
             for parameter in module.parameters()
         }
-
-    def _name(self, number: int) -> str:
-        owner, name = self._owner(number)
-        parameter = self.leaves[number].parameter()
-        return f"{type(owner).__name__}.{name}" if name else f"a parameter of shape {tuple(parameter.shape)}"
 
 
 def _none() -> None:
