@@ -21,10 +21,9 @@ def exchanged(before: tuple[int, ...], after: tuple[int, ...]) -> str:
     (N, C) as (C, H, W). packed: the same of two axes of which one is a multiple of the other; (B, 64, 16)
     read as (B, 16, 64) may join four neighbours, if it is not for channels.
     """
-    if len(before) < 3 and len(after) < 3:
-        return ""
     old, new = _apart([each for each in before if each != 1], [each for each in after if each != 1])
-    if min(len(old), len(new)) < 2 or prod(old) != prod(new) or prod(old) == 0 or _cuts_or_joins(old, new):
+    flat = max(len(before), len(after)) < 3 or min(len(old), len(new)) < 2
+    if flat or prod(old) != prod(new) or prod(old) == 0 or _cuts_or_joins(old, new):
         return ""
     turned = old[:-1] == new[1:] or old[1:] == new[:-1]
     if not turned and (_split(old, new) or _split(new, old)):
@@ -33,7 +32,7 @@ def exchanged(before: tuple[int, ...], after: tuple[int, ...]) -> str:
         return ""
     if _odd(old, new):
         return MOVED
-    if before[0] != 1 and old[0] == before[0]:
+    if before[0] != after[0]:
         return ""  # with samples among what is mixed, nothing is sure
     return MOVED if max(len(old), len(new)) > 2 else PACKED
 
