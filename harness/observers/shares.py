@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +45,17 @@ class Shares(Observer):
             return
         self.calls += 1
         counted = loss.target.detach() != loss.options.get("ignore_index", -100)
-        where, observer, whole = place(), weakref.ref(self), loss.options.get("reduction", "mean") == "mean"
+        where, whole = place(), loss.options.get("reduction", "mean") == "mean"
+        tell = weakref.WeakMethod(self._arrived)  # a result that is kept must not keep us
 
         def arrived(gradient: Any) -> None:
-            told = observer()
-            if told is not None:
-                told.arrived(where, gradient.detach(), counted, whole)
+            with suppress(Exception):  # this is the program's own backward pass
+                listener: Any = tell()
+                listener(where, gradient.detach(), counted, whole)
 
         loss.result.register_hook(arrived)
 
-    def arrived(self, where: str, gradient: Any, counted: Any, whole: bool) -> None:
+    def _arrived(self, where: str, gradient: Any, counted: Any, whole: bool) -> None:
         """Targets left out afterwards, by a factor of zero, do not count. whole: it is that of a mean."""
         share = gradient.double().abs()
         if share.numel() == 1:
