@@ -908,6 +908,7 @@ SICK = {
     "place_in_batch_matters": sick(LANGUAGE, "self.positions(torch.arange(ids.shape[1]))", "self.positions(torch.arange(ids.shape[0]))[:, None]"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
+    "axes_scrambled": sick(SEGMENTS, "model(x)", "model(x.transpose(1, 2).reshape(16, 2, 10))"),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
     "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
     "tie_lost": sick(TIED, "model = Net()\n", "model = Net()\nmodel.tokens = nn.Embedding(16, 16)\n"),

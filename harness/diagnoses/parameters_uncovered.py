@@ -1,7 +1,7 @@
 """Some trainable parameters get gradients, and no optimizer holds them."""
 
 from harness.diagnoses._evidence import found, listed, names
-from harness.diagnoses._program import ProgramDiagnostician, count, steps_of
+from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, count, steps_of
 from harness.model import Diagnosis, Facts
 
 
@@ -13,7 +13,7 @@ class ParametersUncovered(ProgramDiagnostician):
         told = found(facts, "parameters")
         uncovered, held = names(told, "uncovered"), count(told, "held")
         if not uncovered or steps_of(facts) < 2 or not held:
-            return None
+            return self._outside(facts)
         fewer = len(uncovered) < held
         return self.finding(
             f"{len(uncovered)} trainable tensors get gradients and no optimizer holds them:"
@@ -21,5 +21,21 @@ class ParametersUncovered(ProgramDiagnostician):
             "Pass all of model.parameters() to the optimizer, after the model is complete; freeze what"
             " is not to train.",
             0.8 if fewer else 0.4,
+            tensor=uncovered[0],
+        )
+
+    def _outside(self, facts: Facts) -> Diagnosis | None:
+        """Parameters next to the model: of the loss, of a head that is called by itself, or of no module."""
+        told = found(facts, "outside")
+        uncovered = names(told, "uncovered")
+        if not uncovered or steps_of(facts) < ENOUGH:
+            return None
+        meant = count(told, "meant") > 0 or len(uncovered) >= count(told, "held")
+        return self.finding(
+            f"the loss is made with {len(uncovered)} trainable tensors outside of the trained model that get"
+            f" gradients, and no optimizer holds them: {listed(uncovered)}",
+            "Pass the parameters of everything that is to learn to the optimizer, those of the loss too:"
+            " [*model.parameters(), *criterion.parameters()]; freeze what is not to train.",
+            0.4 if meant else 0.8,
             tensor=uncovered[0],
         )

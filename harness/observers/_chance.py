@@ -20,6 +20,10 @@ def chance(site: Any) -> float:
 
 def below(site: Any) -> float:
     """By how many standard errors the last third of the losses lies below chance."""
+    gains = np.array(site.gains[-max(8, len(site.gains) // 3) :])
+    if len(gains) >= 8 and np.isfinite(gains).all():
+        # Batch by batch: how hard its targets are then counts for both sides.
+        return float(gains.mean()) / max(float(gains.std(ddof=1)) / math.sqrt(len(gains)), 1e-12)
     last = np.array(site.values[-max(8, len(site.values) // 3) :])
     reached = chance(site)
     if len(last) < 8 or not math.isfinite(reached) or not np.isfinite(last).all():

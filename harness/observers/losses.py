@@ -56,6 +56,7 @@ class _Site:
     values: list[float] = field(default_factory=list)
     sums: Any = None
     squares: Any = None
+    gains: list[float] = field(default_factory=list)
     rows: int = 0
     same_target_runs: int = 0
     single_class: int = 0
@@ -87,8 +88,6 @@ class Losses(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.sites: dict[tuple[str, str, bool], _Site] = {}
-        self.counts: list[int] = []
-        self.ragged = self.micro_steps = 0
         self.outer: list[dict[str, str]] = []
         self.rows = 0
         self.given: list[Any] = []
@@ -152,14 +151,6 @@ class Losses(Observer):
                 self._computed(hub, Loss("mse_loss", predicted, target, mean, {}), where)
                 return
 
-    def stepped(self, hub: Any, optimizer: Any) -> None:
-        """Were the micro-batches of this update of different sizes, and weighed alike?"""
-        del hub, optimizer
-        if len(self.counts) > 1:
-            self.micro_steps += 1
-            self.ragged += max(self.counts) > 1.3 * max(1, min(self.counts))
-        self.counts.clear()
-
     def loss_computed(self, hub: Any, loss: Loss) -> None:
         """One call."""
         self._computed(hub, loss, place())
@@ -175,9 +166,6 @@ class Losses(Observer):
             site.values.append(float(loss.result.detach()))
             site.fresh = True
         if training and loss.kind == "cross_entropy" and not loss.target.is_floating_point():
-            counted = int((loss.target != loss.options.get("ignore_index", -100)).sum())
-            if site.reduction == "mean":
-                self.counts.append(counted)
             self._look_for_padding(site, counted_target(loss))
         if not hub.sampled(site.calls - 1) or loss.predicted.numel() > MOST_ELEMENTS:
             return
@@ -247,8 +235,6 @@ class Losses(Observer):
             "scrambled": self.scrambled,
             "target_teaches": self.teaches,
             "target_learns": bool(self.apart & self.predicting),
-            "ragged": self.ragged,
-            "micro_steps": self.micro_steps,
             "softmax_over_batch": self.softmax_over_batch,
             "softmax_place": self.softmax_place,
         }

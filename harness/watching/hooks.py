@@ -13,6 +13,8 @@ from harness.model import HarnessError
 from harness.watching.changes import Changes
 from harness.watching.events import Call, Loss
 from harness.watching.hub import Hub
+from harness.watching.places import place_of_caller
+from harness.watching.shapes import exchanged
 
 LOSSES = (
     "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss",
@@ -264,6 +266,17 @@ def _softmax(hub: Hub, changes: Changes) -> None:
     _after(changes, torch.nn.functional, "scaled_dot_product_attention", attended)
 
 
+def _reshapes(hub: Hub, changes: Changes) -> None:
+    """Reshapes in the program's own text whose sizes are those of an exchange of axes."""
+
+    def tell(result: torch.Tensor, given: torch.Tensor, *_: Any, **__: Any) -> None:
+        if (kind := exchanged(given.shape, result.shape)) and (where := place_of_caller()):
+            hub.tell("exchanged", kind, given, result, where)
+
+    for owner, name in ((torch.Tensor, "view"), (torch.Tensor, "reshape"), (torch, "reshape")):
+        _after(changes, owner, name, tell)
+
+
 def _registration(hub: Hub, changes: Changes) -> None:
     """A parameter gets a place in a module, a second one ties it; a module, its parent or a format."""
 
@@ -283,5 +296,5 @@ def _registration(hub: Hub, changes: Changes) -> None:
 
 HOOKS = (
     _optimizers, _backward, _modules, _losses, _clipping, _scaling, _schedulers, _loaders, _checkpoints,
-    _dropout, _differences, _softmax, _registration,
+    _dropout, _differences, _softmax, _reshapes, _registration,
 )  # fmt: skip

@@ -45,6 +45,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "subtracted": ("one", "other", "result"),
     "softened": ("values", "axis"),
     "attended": ("query", "key", "scale"),
+    "exchanged": ("kind", "given", "result", "where"),
 }
 """What hooks tell, and of what, after the hub; an observer listens to those that it has a method for."""
 

@@ -15,6 +15,9 @@ LIBRARIES = tuple(
 """Whose lines nobody who reads a finding can change; ours among them."""
 
 
+OURS = f"{Path(__file__).parents[1]}{os.sep}"
+
+
 def place(frame: FrameType | None = None) -> str:
     """`train.py:41`: the innermost line that belongs to no library and not to us; '' if there is none."""
     here: FrameType | None = frame or sys._getframe(1)  # noqa: SLF001 - as `inspect`, without its cost
@@ -24,6 +27,14 @@ def place(frame: FrameType | None = None) -> str:
             return f"{Path(name).name}:{here.f_lineno}"
         here = here.f_back
     return ""
+
+
+def place_of_caller() -> str:
+    """`train.py:41` where the first line that is not ours is the user's own, and not of a library."""
+    here: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
+    while here is not None and here.f_code.co_filename.startswith(OURS):
+        here = here.f_back
+    return place(here) if here is not None and is_own(here.f_code.co_filename) else ""
 
 
 def is_own(name: str) -> bool:

@@ -1,0 +1,152 @@
+"""Other forms of what the sick programs have, and healthy ones that look alike."""
+
+import pytest
+from observed import Clinic
+from programs import BASES, LANGUAGE, PREAMBLE, SEGMENTS, sick
+
+from harness.watching.shapes import exchanged
+
+ACCUMULATION = BASES["accumulation"]
+UNEVEN = ACCUMULATION.replace("[16, 16, 16, 16]", "[4, 28, 8, 24]")
+SUMMED = '        loss = F.cross_entropy(model(x), labels, reduction="sum")\n'
+EACH = '        loss = F.cross_entropy(model(x), labels, reduction="none")\n'
+MEAN = "        loss = F.cross_entropy(model(x), labels)\n"
+DIVIDED = "(loss / len(sizes)).backward()"
+
+NEXT_TO_IT = (
+    PREAMBLE
+    + """
+import copy
+
+centres = 2 * torch.randn(4, 8)
+below = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16))
+head = nn.Linear(16, 4)
+other = copy.deepcopy(head)
+scale = nn.Parameter(torch.ones(()))
+optimizer = torch.optim.Adam([*below.parameters(), *head.parameters(), scale], lr=1e-2)
+for step in range(40):
+    labels = torch.randint(4, (32,))
+    x = centres[labels] + torch.randn(32, 8)
+    scores = head(below(x))
+    loss = F.cross_entropy(scale * scores, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+HEADS = LANGUAGE.replace(
+    "        x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)\n",
+    """        rows, places = ids.shape
+        q, k, v = (each.view(rows, places, 4, 4).transpose(1, 2) for each in (q, k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(rows, places, 16))
+""",
+).replace("        self.head =", "        self.out = nn.Linear(16, 16)\n        self.head =")
+
+DENOISED = (
+    PREAMBLE
+    + """
+model = nn.Sequential(nn.Linear(4, 32), nn.SiLU(), nn.Linear(32, 4))
+optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+for step in range(400):
+    clean, noise = torch.randn(512, 4).sign(), torch.randn(512, 4)
+    loss = (model(clean + noise) - noise).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+SICK = {
+    "sums by their own counts": (
+        "mean_of_means_in_program", sick(UNEVEN, MEAN, SUMMED, DIVIDED, "(loss / size / len(sizes)).backward()")
+    ),
+    "every target by its own count": (
+        "mean_of_means_in_program", sick(UNEVEN, MEAN, EACH, DIVIDED, "(loss.sum() / size / 4).backward()")
+    ),
+    "means with a penalty": (
+        "mean_of_means_in_program", sick(UNEVEN, DIVIDED, "(loss / 4 + 1e-3 * model[0].weight.norm()).backward()")
+    ),
+    "a head called by itself": ("parameters_uncovered", sick(NEXT_TO_IT, ", *head.parameters()", "")),
+    "a bare parameter": ("parameters_uncovered", sick(NEXT_TO_IT, ", scale]", "]")),
+    "heads split wrongly": ("axes_scrambled", sick(HEADS, "view(rows, places, 4, 4).transpose(1, 2)", "reshape(rows, 4, places, 4)")),
+    "heads joined wrongly": ("axes_scrambled", sick(HEADS, "mixed.transpose(1, 2)", "mixed")),
+    "data prepared once": (
+        "axes_scrambled",
+        sick(SEGMENTS, "model = nn", "data = torch.reshape(torch.randn(64, 15, 2), (64, 2, 15))\nmodel = nn", "torch.randn(16, 2, 10)", "data[torch.randint(64, (16,))]"),
+    ),
+    "noise of its own": ("learned_nothing", sick(DENOISED, "model(clean + noise)", "model(clean + torch.randn(512, 4))")),
+}  # fmt: skip
+
+HEALTHY = {
+    "sums by all counts": sick(UNEVEN, MEAN, SUMMED, DIVIDED, "(loss / sum(sizes)).backward()"),
+    "means by their shares": sick(UNEVEN, DIVIDED, "(loss * size / sum(sizes)).backward()"),
+    "what comes next to a model": NEXT_TO_IT,
+    "a copy to stay close to": sick(
+        NEXT_TO_IT, "    optimizer.zero_grad()", "    loss = loss + (other(below(x)) - scores).pow(2).mean()\n    optimizer.zero_grad()"
+    ),
+    "moved by hand": sick(
+        NEXT_TO_IT, ", scale]", "]", "    optimizer.step()\n", "    optimizer.step()\n    scale.data -= 0.01 * scale.grad\n    scale.grad = None\n"
+    ),
+    "heads": HEADS,
+    "noise to remove": DENOISED,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory):
+    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
+    yield clinic
+    clinic.close()
+
+
+@pytest.mark.parametrize("case", SICK)
+def test_relatives_are_found(clinic, case):
+    name, program = SICK[case]
+    seen = clinic.examine(program.text)
+    assert name in seen.named, seen.told
+
+
+@pytest.mark.parametrize("case", HEALTHY)
+def test_what_looks_alike_is_healthy(clinic, case):
+    program = HEALTHY[case]
+    seen = clinic.examine(getattr(program, "text", program))
+    assert seen.told == []
+    assert not seen.facts[0].answers["program"].facts["broken"]
+
+
+def test_a_fixed_network_that_compares_is_a_guess(clinic):
+    program = sick(
+        NEXT_TO_IT, "other = copy.deepcopy(head)", "other = nn.Linear(16, 4)", "    optimizer.zero_grad()",
+        "    loss = loss + (other(below(x)) - other(below(x).detach() + 1)).pow(2).mean()\n    optimizer.zero_grad()",
+    )  # fmt: skip
+    seen = clinic.examine(program.text)
+    assert (seen.told, seen.guessed) == ([], ["parameters_uncovered"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ((40, 50, 6), (40, 6, 50), "moved"),
+        ((40, 48, 6), (40, 6, 48), "packed"),
+        ((8, 32, 32, 3), (8, 3, 32, 32), "moved"),
+        ((32, 32, 32, 4), (32, 4, 32, 32), "moved"),
+        ((8, 49, 32), (8, 32, 7, 7), "moved"),
+        ((8, 32, 8, 8), (8, 64, 32), "moved"),
+        ((8, 16, 64), (8, 4, 16, 16), "split"),
+        ((8, 16, 64), (32, 16, 16), "split"),
+        ((8, 4, 16, 16), (8, 16, 64), "joined"),
+        ((32, 16, 8), (16, 32, 8), ""),
+        ((8, 16, 64), (8, 16, 4, 16), ""),
+        ((1024, 64), (64, 16, 64), ""),
+        ((1024, 64), (64, 16, 4, 16), ""),
+        ((8, 4, 8, 4, 8, 3), (8, 32, 32, 3), ""),
+        ((8, 2, 16, 8, 8), (8, 32, 8, 8), ""),
+        ((8, 8, 64), (8, 8, 8, 8), ""),
+        ((7, 5), (5, 7), ""),
+        ((8, 0, 5), (8, 5, 0), ""),
+    ],
+)
+def test_which_reshapes_pretend_to_exchange_axes(before, after, kind):
+    assert exchanged(before, after) == kind
