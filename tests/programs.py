@@ -790,6 +790,40 @@ COMPILED = REGRESSION.replace(
     "optimizer = ", 'model = torch.compile(model, backend="aot_eager")\noptimizer = '
 )
 
+MEASURED = (
+    PREAMBLE
+    + """
+from torch.utils.data import Dataset
+
+values = 3 + 2 * torch.randn(256, 9)
+values[:, 8] = values[:, :8].mean(1)
+
+
+class Measured(Dataset):
+    def __init__(self):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, number):
+        row = self.values[number]
+        row = (row - 3) / 2
+        return row[:8], row[8]
+
+
+model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+loader = DataLoader(Measured(), batch_size=32, shuffle=True)
+for epoch in range(6):
+    for x, y in loader:
+        loss = F.mse_loss(model(x).squeeze(-1), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+)
+
 
 @dataclass(frozen=True)
 class Sick:
@@ -926,6 +960,7 @@ SICK = {
     ),
     "training_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
     "answer_given": sick(TRANSLATION, "torch.cat([start, target[:, :-1]], 1)", "target"),
+    "data_changed_in_place": sick(MEASURED, "row = (row - 3) / 2", "row -= 3\n        row /= 2"),
     "data_never_seen": sick(CLASSIFIER, "shuffle=True", "sampler=WeightedRandomSampler([1.0] * 4, 512)"),
     "average_lacks_statistics": sick(
         AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
@@ -972,7 +1007,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
-    "plateau": PLATEAU,
+    "plateau": PLATEAU, "measured": MEASURED,
 }  # fmt: skip
 
 UNUSUAL = {
