@@ -384,6 +384,25 @@ fit(model, optimizer, 40)
 """
 )
 
+SCHEDULED = (
+    RESUMED.replace("optimizer, steps):\n", "optimizer, schedule, steps):\n")
+    .replace("        optimizer.step()\n", "        optimizer.step()\n        schedule.step()\n")
+    .replace("fit(model, optimizer, 20)", "schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lower)\nfit(model, optimizer, schedule, 40)")
+    .replace("weights = torch.randn(6)\n", """weights = torch.randn(6)
+
+
+def lower(step):
+    return max(0.0, 1 - step / 60)
+
+
+""")
+    .replace('"optimizer": optimizer.state_dict()}', '"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}')
+    .replace("fit(model, optimizer, 40)\n", """schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lower)
+schedule.load_state_dict(saved["schedule"])
+fit(model, optimizer, schedule, 20)
+""")
+)  # fmt: skip
+
 TARGET_NETWORK = (
     PREAMBLE
     + """
@@ -941,6 +960,9 @@ SICK = {
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
     "place_in_batch_matters": sick(LANGUAGE, "self.positions(torch.arange(ids.shape[1]))", "self.positions(torch.arange(ids.shape[0]))[:, None]"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
+    "schedule_begins_again": sick(
+        SCHEDULED, ', "schedule": schedule.state_dict()', "", 'schedule.load_state_dict(saved["schedule"])\n', ""
+    ),
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
     "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
@@ -1007,7 +1029,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
-    "plateau": PLATEAU, "measured": MEASURED,
+    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED,
 }  # fmt: skip
 
 UNUSUAL = {

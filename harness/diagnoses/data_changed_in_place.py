@@ -24,7 +24,7 @@ class DataChangedInPlace(ProgramDiagnostician):
             if rewriting >= min(2, late) > 0:
                 return self.finding(
                     f"fetching a sample of {told.get('kind')} changes the stored data themselves"
-                    f"{at(told.get('where'))}, in later passes again: each finds them changed by those before",
+                    f"{at(told.get('where'))}, in later passes again: each goes on from the one before",
                     REMEDY,
                     0.85,
                 )

@@ -95,7 +95,7 @@ def _mark(value: Any) -> Any:
 
 def _sum(array: Any) -> int:
     """A checksum of an array's bytes."""
-    return zlib.adler32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return zlib.adler32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def rows_now(held: list[Any], data: Any, rows: list[int]) -> dict[tuple[int, int], int]:

@@ -80,7 +80,7 @@ class Stored(Observer):
         told["rewritten"] += [turn] if _rewritten(changed, batch, values, data, rows) else []
 
     def found(self, hub: Any) -> Mapping[str, Any]:
-        """By data set: in how many of the passes that were looked at did most fetches change what is stored?"""
+        """By data set: in how many later passes did most fetches change what is stored?"""
         del hub
         if not self.sets:
             raise NotImplementedError("no DataLoader fetches in this process")
@@ -112,7 +112,7 @@ def _told(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _where(data: Any, loader: Any) -> str:
-    """`train.py:41`, where samples are fetched from this data set, or put together; '' if a library does it."""
+    """`train.py:41`, where samples of this data set are fetched, or put together; '' in a library."""
     from harness.watching.places import is_own  # noqa: PLC0415 - as its only use
 
     inner, _ = inner_rows(data, [])

@@ -84,7 +84,7 @@ def _drifts(changes: list[str]) -> bool:
 
 
 def _change(before: Any, after: Any) -> str:
-    """`scaled`: each value is the same multiple of what it was, and a shift; `covered`: some became a constant."""
+    """`scaled`: all by one factor and one shift; `covered`: some became the same constant."""
     moved = before != after
     if not moved.any():
         return "same"
