@@ -295,6 +295,37 @@ for step in range(60):
 """
 )
 
+ENDED = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(16, 16)
+        self.mix = nn.GRU(16, 16, batch_first=True)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, ids, mask):
+        return self.head(self.mix(self.tokens(ids) * mask[..., None])[0])
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+end, padding = 15, 0
+for step in range(60):
+    ids = (torch.randint(14, (16, 1)) + torch.arange(12)) % 14 + 1
+    size = torch.randint(5, 12, (16, 1))
+    ids.scatter_(1, size, end)
+    mask = torch.arange(12) <= size
+    ids[~mask] = padding
+    wanted = ids.masked_fill(ids == padding, -100)
+    loss = F.cross_entropy(model(ids, mask)[:, :-1].transpose(1, 2), wanted[:, 1:])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 IMAGES = (
     PREAMBLE
     + """
@@ -1007,6 +1038,7 @@ SICK = {
     "path_cut": sick(LATENT, "rsample()", "sample()"),
     "views_identical": sick(CONTRASTIVE, "[x + 0.5 * torch.randn(32, 8) for _ in range(2)]", "[x + 0.5 * torch.randn(32, 8)] * 2"),
     "attention_scale_inverted": sick(SCORED, "* 16**-0.5", "/ 16**-0.5", "nn.Linear(16, 48)", "nn.Linear(16, 48, bias=False)"),
+    "end_left_out": sick(ENDED, "end, padding = 15, 0", "end = padding = 15"),
     "epochs_in_same_order": sick(CLASSIFIER, "shuffle=True", "sampler=DistributedSampler(train, 1, 0)"),
     "ids_collapsed": sick(
         REGRESSION, "nn.Linear(6, 16)", "nn.Embedding(12, 8), nn.Flatten(), nn.Linear(48, 16)",
@@ -1029,7 +1061,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
-    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED,
+    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "ended": ENDED,
 }  # fmt: skip
 
 UNUSUAL = {
