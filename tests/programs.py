@@ -840,6 +840,32 @@ COMPILED = REGRESSION.replace(
     "optimizer = ", 'model = torch.compile(model, backend="aot_eager")\noptimizer = '
 )
 
+RECORDED = (
+    PREAMBLE
+    + """
+records, kinds = torch.randn(24, 2, 120), torch.randint(2, (24,))
+records = records + 2 * kinds[:, None, None] * torch.sin(torch.arange(120) / 3)
+windows = records.unfold(2, 32, 8).transpose(1, 2)
+held_out = torch.zeros(24, 12, dtype=torch.bool)
+held_out[:6] = True
+held_out = held_out.flatten()
+x, y = windows.reshape(-1, 2, 32), kinds.repeat_interleave(12)
+model = nn.Sequential(nn.Conv1d(2, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(4), nn.Flatten(), nn.Linear(32, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+train = TensorDataset(x[~held_out], y[~held_out])
+for epoch in range(6):
+    model.train()
+    for given, wanted in DataLoader(train, batch_size=24, shuffle=True):
+        loss = F.cross_entropy(model(given), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        print(float(F.cross_entropy(model(x[held_out]), y[held_out])))
+"""
+)
+
 MEASURED = (
     PREAMBLE
     + """
@@ -1051,6 +1077,7 @@ SICK = {
     ),
     "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
     "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
+    "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
 }  # fmt: skip
 """By diagnosis that stands alone."""
@@ -1062,6 +1089,7 @@ BASES = {
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
     "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "ended": ENDED,
+    "recorded": RECORDED,
 }  # fmt: skip
 
 UNUSUAL = {
