@@ -29,17 +29,17 @@ def pieces_of(given: Any) -> list[tuple[Any, Any, Any]]:
 def _continuous(values: Any) -> bool:
     """Within a sample, not among them: windows of one record have their values in common."""
     rows = values.reshape(len(values), -1)[:SHOWN, : 4 * SHOWN]
-    return (
-        rows.size > 0 and float(np.mean([len(np.unique(each)) for each in rows])) > CONTINUOUS * rows.shape[1]
-    )
+    different = sum(len(np.unique(each)) for each in rows)
+    return bool(different > CONTINUOUS * rows.size)
 
 
 def _along(values: Any, axis: int) -> tuple[Any, Any, Any]:
     steps = np.moveaxis(values, axis, -1).reshape(len(values), -1, values.shape[axis])
     bits = np.ascontiguousarray(steps).view(np.uint32).astype(np.uint64)
-    odd = np.random.default_rng(axis + 8).integers(1, 1 << 62, bits.shape[1], dtype=np.uint64) * 2 + 1
+    generator = np.random.default_rng(axis + 8)
+    odd = generator.integers(1, 1 << 62, (bits.shape[1], 1), dtype=np.uint64) | np.uint64(1)
     with np.errstate(over="ignore"):
-        one = _mixed((bits * odd[:, None]).sum(1, dtype=np.uint64))
+        one = _mixed((bits * odd).sum(1, dtype=np.uint64))
         width = one.shape[1] - LENGTH + 1
         parts = [one[:, at : at + width] * np.uint64(_ODD[at]) for at in range(LENGTH)]
         number = _mixed(np.sum(parts, axis=0, dtype=np.uint64))

@@ -51,7 +51,9 @@ class Windows(Observer):
         if call.depth or id(call.module) not in hub.models:
             return
         given = next((each for each in call.given if isinstance(each, torch.Tensor)), None)
-        if given is None or given.dim() < 2 or given.requires_grad or given.numel() > MOST_EVALUATED:
+        if given is None or not given.is_floating_point() or given.dim() < 2 or given.requires_grad:
+            return
+        if given.numel() > MOST_EVALUATED or not _in_memory(given):
             return
         known = self.known.setdefault(id(call.module), _Known())
         if torch.is_grad_enabled():
@@ -104,6 +106,14 @@ def _rows(given: Any) -> list[int]:
     values = given.detach().cpu().contiguous()
     values = values.float() if str(values.dtype) == "torch.bfloat16" else values
     return [hash(each.tobytes()) for each in values.reshape(len(values), -1).numpy()]
+
+
+def _in_memory(given: Any) -> bool:
+    """Whether its values can be read: not within `torch.func`, where many samples are one."""
+    try:
+        return bool(given.data_ptr())
+    except RuntimeError:
+        return False
 
 
 def _sort(known: _Known) -> None:
