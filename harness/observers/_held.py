@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 MOST_HELD = 64
-MOST_BYTES = 32 << 20
+MOST_BYTES = 8 << 20
 """Of larger arrays only the rows are compared that are fetched."""
 SHORT = 16
 LEAST_ROW = 8

@@ -12,6 +12,8 @@ from harness.watching.events import Call
 from harness.watching.places import place
 
 MOST_PARTS = 16
+MOST_BEGUN = 200
+"""Parts that are begun with: of tensors that do not last, none comes back."""
 MOST_VISITS = 6
 MOST_ELEMENTS = 1024
 
@@ -32,6 +34,7 @@ class Views(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.parts: dict[tuple[Any, ...], _Part] = {}
+        self.begun = 0
 
     def called(self, hub: Any, call: Call) -> None:
         """A trained model was given a part of a larger tensor, as it is in memory."""
@@ -51,7 +54,8 @@ class Views(Observer):
         number = (id(base), given.storage_offset(), tuple(given.shape), given.stride())
         part = self.parts.get(number)
         if part is None or part.base() is not base:
-            if part is not None or len(self.parts) < MOST_PARTS:
+            if (part is not None or len(self.parts) < MOST_PARTS) and self.begun < MOST_BEGUN:
+                self.begun += 1
                 self.parts[number] = _Part(weakref.ref(base), place(), _values(given))
         elif len(part.changes) < MOST_VISITS:
             values = _values(given)
