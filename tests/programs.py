@@ -295,6 +295,37 @@ for step in range(60):
 """
 )
 
+ENDED = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(16, 16)
+        self.mix = nn.GRU(16, 16, batch_first=True)
+        self.head = nn.Linear(16, 16)
+
+    def forward(self, ids, mask):
+        return self.head(self.mix(self.tokens(ids) * mask[..., None])[0])
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+end, padding = 15, 0
+for step in range(60):
+    ids = (torch.randint(14, (16, 1)) + torch.arange(12)) % 14 + 1
+    size = torch.randint(5, 12, (16, 1))
+    ids.scatter_(1, size, end)
+    mask = torch.arange(12) <= size
+    ids[~mask] = padding
+    wanted = ids.masked_fill(ids == padding, -100)
+    loss = F.cross_entropy(model(ids, mask)[:, :-1].transpose(1, 2), wanted[:, 1:])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 IMAGES = (
     PREAMBLE
     + """
@@ -383,6 +414,25 @@ optimizer.load_state_dict(saved["optimizer"])
 fit(model, optimizer, 40)
 """
 )
+
+SCHEDULED = (
+    RESUMED.replace("optimizer, steps):\n", "optimizer, schedule, steps):\n")
+    .replace("        optimizer.step()\n", "        optimizer.step()\n        schedule.step()\n")
+    .replace("fit(model, optimizer, 20)", "schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lower)\nfit(model, optimizer, schedule, 40)")
+    .replace("weights = torch.randn(6)\n", """weights = torch.randn(6)
+
+
+def lower(step):
+    return max(0.0, 1 - step / 60)
+
+
+""")
+    .replace('"optimizer": optimizer.state_dict()}', '"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}')
+    .replace("fit(model, optimizer, 40)\n", """schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lower)
+schedule.load_state_dict(saved["schedule"])
+fit(model, optimizer, schedule, 20)
+""")
+)  # fmt: skip
 
 TARGET_NETWORK = (
     PREAMBLE
@@ -790,6 +840,66 @@ COMPILED = REGRESSION.replace(
     "optimizer = ", 'model = torch.compile(model, backend="aot_eager")\noptimizer = '
 )
 
+RECORDED = (
+    PREAMBLE
+    + """
+records, kinds = torch.randn(24, 2, 120), torch.randint(2, (24,))
+records = records + 2 * kinds[:, None, None] * torch.sin(torch.arange(120) / 3)
+windows = records.unfold(2, 32, 8).transpose(1, 2)
+held_out = torch.zeros(24, 12, dtype=torch.bool)
+held_out[:6] = True
+held_out = held_out.flatten()
+x, y = windows.reshape(-1, 2, 32), kinds.repeat_interleave(12)
+model = nn.Sequential(nn.Conv1d(2, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(4), nn.Flatten(), nn.Linear(32, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+train = TensorDataset(x[~held_out], y[~held_out])
+for epoch in range(6):
+    model.train()
+    for given, wanted in DataLoader(train, batch_size=24, shuffle=True):
+        loss = F.cross_entropy(model(given), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        print(float(F.cross_entropy(model(x[held_out]), y[held_out])))
+"""
+)
+
+MEASURED = (
+    PREAMBLE
+    + """
+from torch.utils.data import Dataset
+
+values = 3 + 2 * torch.randn(256, 9)
+values[:, 8] = values[:, :8].mean(1)
+
+
+class Measured(Dataset):
+    def __init__(self):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, number):
+        row = self.values[number]
+        row = (row - 3) / 2
+        return row[:8], row[8]
+
+
+model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+loader = DataLoader(Measured(), batch_size=32, shuffle=True)
+for epoch in range(6):
+    for x, y in loader:
+        loss = F.mse_loss(model(x).squeeze(-1), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+)
+
 
 @dataclass(frozen=True)
 class Sick:
@@ -907,6 +1017,9 @@ SICK = {
     "running_statistics_stale": sick(IMAGES, "nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=1e-4)", "images = torch.randn", "images = 5 + 4 * torch.randn"),
     "place_in_batch_matters": sick(LANGUAGE, "self.positions(torch.arange(ids.shape[1]))", "self.positions(torch.arange(ids.shape[0]))[:, None]"),
     "samples_mix": sick(CLASSIFIER, "return self.head(self.dropout(x))", "return self.head(x - x.mean(0))"),
+    "schedule_begins_again": sick(
+        SCHEDULED, ', "schedule": schedule.state_dict()', "", 'schedule.load_state_dict(saved["schedule"])\n', ""
+    ),
     "schedule_not_followed": sick(CLASSIFIER, "        schedule.step()\n", ""),
     "axes_scrambled": sick(SEGMENTS, "model(x)", "model(x.transpose(1, 2).reshape(16, 2, 10))"),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
@@ -927,6 +1040,7 @@ SICK = {
     ),
     "training_state_lost": sick(RESUMED, 'optimizer.load_state_dict(saved["optimizer"])\n', ""),
     "answer_given": sick(TRANSLATION, "torch.cat([start, target[:, :-1]], 1)", "target"),
+    "data_changed_in_place": sick(MEASURED, "row = (row - 3) / 2", "row -= 3\n        row /= 2"),
     "data_never_seen": sick(CLASSIFIER, "shuffle=True", "sampler=WeightedRandomSampler([1.0] * 4, 512)"),
     "average_lacks_statistics": sick(
         AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
@@ -951,6 +1065,7 @@ SICK = {
     "path_cut": sick(LATENT, "rsample()", "sample()"),
     "views_identical": sick(CONTRASTIVE, "[x + 0.5 * torch.randn(32, 8) for _ in range(2)]", "[x + 0.5 * torch.randn(32, 8)] * 2"),
     "attention_scale_inverted": sick(SCORED, "* 16**-0.5", "/ 16**-0.5", "nn.Linear(16, 48)", "nn.Linear(16, 48, bias=False)"),
+    "end_left_out": sick(ENDED, "end, padding = 15, 0", "end = padding = 15"),
     "epochs_in_same_order": sick(CLASSIFIER, "shuffle=True", "sampler=DistributedSampler(train, 1, 0)"),
     "ids_collapsed": sick(
         REGRESSION, "nn.Linear(6, 16)", "nn.Embedding(12, 8), nn.Flatten(), nn.Linear(48, 16)",
@@ -963,6 +1078,7 @@ SICK = {
     ),
     "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
     "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
+    "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
 }  # fmt: skip
 """By diagnosis that stands alone."""
@@ -973,7 +1089,8 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
-    "plateau": PLATEAU,
+    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "ended": ENDED,
+    "recorded": RECORDED,
 }  # fmt: skip
 
 UNUSUAL = {
