@@ -102,7 +102,10 @@ def test_no_file_is_no_baseline(case):
             lambda found: json.dumps({**found, "convergence": {"to": 1, "steps": {"0": None}}}),
             "expected a number, got None",
         ),
-        (lambda found: json.dumps({name: found[name] for name in found if name != "digest"}), "it lacks digest"),
+        (
+            lambda found: json.dumps({name: found[name] for name in found if name != "digest"}),
+            "it lacks digest",
+        ),
     ],
 )
 def test_a_damaged_file_says_so_in_a_line(held, spoil, said):
