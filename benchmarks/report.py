@@ -127,8 +127,7 @@ def _ingest(store: Store, every: list[tuple[Session, list[Run]]]) -> None:
 
 def _ingest_at_once(folder: Path, every: list[tuple[Session, list[Run]]]) -> None:
     with open_store(folder / "bulk.sqlite") as store:
-        for session, _ in every:
-            store.begin(session)
+        store.begin(*(session for session, _ in every))
         store.add_many(run for _, runs in every for run in runs)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from harness.checks._common import start_and_end
 from harness.comparable import MACHINE_PARTS, kind, same_kind
@@ -118,9 +118,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric
 """Every metric with a known good direction. Other measurements are metrics too: better 'none'."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """One run in a series."""
+class Point(NamedTuple):
+    """One run in a series. A tuple: a report makes tens of thousands of them."""
 
     run: str
     when: float
@@ -245,8 +244,8 @@ def _unit(metric: Metric, run: Run) -> str:
 
 
 def _point(run: Run, value: float) -> Point:
-    commit, dirty = run.environment.get("commit"), run.environment.get("dirty")
-    return Point(run=run.id, when=run.started, commit=commit, dirty=dirty, status=run.status, value=value)
+    where = run.environment
+    return Point(run.id, run.started, where.get("commit"), where.get("dirty"), run.status, value)
 
 
 def by_time(runs: Iterable[Run]) -> list[Run]:

@@ -64,20 +64,21 @@ class Store(Archive):
         """Give all connections back."""
         self._engine.dispose()
 
-    def begin(self, session: Session) -> None:
-        """Record that a session has begun.
+    def begin(self, *sessions: Session) -> None:
+        """Record that sessions have begun: all of them or none.
 
         Raises:
-            HarnessError: there is a session of that id.
+            HarnessError: there is a session of such an id.
         """
         names = ("id", "started", "finished", "command", "plan", "plan_digest", "checkout")
-        row = {name: getattr(session, name) for name in names}
+        rows = [{name: getattr(session, name) for name in names} for session in sessions]
         with guarded(self._engine):
             try:
                 with writing(self._engine) as connection:
-                    connection.execute(insert(SESSION), [row])
+                    insert_rows(connection, SESSION, rows)
             except IntegrityError as error:
-                raise HarnessError(f"store {self.where}: session '{session.id}' has already begun") from error
+                ids = "', '".join(session.id for session in sessions)
+                raise HarnessError(f"store {self.where}: session '{ids}' has already begun") from error
 
     def finish(self, session_id: str, when: float | None = None) -> None:
         """Record that a session came to its end (seconds since the epoch; now by default).
