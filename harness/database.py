@@ -212,10 +212,17 @@ def _prepare_file(url: URL, *, create: bool) -> None:
     if not create and not file.exists():
         raise HarnessError(f"store {file}: there is none yet; `harness run` makes it")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(file.parent)
     except OSError as error:
         reason = error.strerror or error
         raise BrokenError(f"store {file}: cannot make its folder: {reason}; pass another --store") from error
+
+
+def _make_folder(folder: Path) -> None:
+    """One that we make is none of git's business: what is recorded there must not make a checkout dirty."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

@@ -71,6 +71,14 @@ def test_what_is_not_as_it_was_is_named(call):
     assert found["run"]["problem_digest"] == run.facts.problem.digest
 
 
+def test_what_is_recorded_makes_no_checkout_dirty(call):
+    commit = revisions.begin()
+    for _ in range(2):
+        call("run", "cases/line.yaml")
+        found = recorded("line:command").environment
+        assert (found["commit"], found["dirty"]) == (commit, False)
+
+
 def test_a_program_that_broke_meanwhile_is_no_other_training(call):
     Path("cases").mkdir()
     revisions.program()

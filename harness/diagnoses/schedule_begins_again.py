@@ -43,15 +43,15 @@ class ScheduleBeginsAgain(ProgramDiagnostician):
 
 
 def _weight(one: Mapping[str, Any], *, counted: bool) -> float:
-    """How sure it is: the first part of the training was seen, or is known by its checkpoint only."""
+    """How sure it is: proof is a first part of the training that was seen, with the same schedule."""
     jumps = _jumps(one)
     if not count(one, "schedules"):
-        return 0.75 if count(one, "repeated") and not one.get("given") else 0.0
+        return 0.45 if count(one, "repeated") else 0.0
     if count(one, "earlier"):
         return 0.85 if jumps or one.get("kind") != "LambdaLR" else 0.0
     if count(one, "others") or not jumps or not one.get("same_base"):
         return 0.0
-    return 0.6 if counted else 0.45
+    return 0.45 if counted else 0.4
 
 
 def _jumps(one: Mapping[str, Any]) -> bool:

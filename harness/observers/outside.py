@@ -20,6 +20,7 @@ LOOKS = (2, 4, 8, 16, 32, 64, 128, 256, 1024)
 LEAST_LOOKS = 3
 MOST_MODULES = 20_000
 MOST_LEAVES = 512
+MOST_ASKED = 12
 MEASURES = 0.2
 """Of its calls in training mode, so many get what no gradient goes back to: a fixed network that compares."""
 
@@ -54,7 +55,7 @@ class Outside(Observer):
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self.passes = self.looks = 0
+        self.passes = self.looks = self.asked = 0
         self.leaves: dict[int, _Leaf] = {}
         self.names: dict[int, tuple[Any, Any, str]] = {}
         self.roots: dict[int, _Root] = {}
@@ -109,7 +110,8 @@ class Outside(Observer):
         leaf.fixed |= owner is not None and not owner.training
         leaf.name = f"{type(owner).__name__}.{name}" if owner is not None else ""
         if leaf.looks == LEAST_LOOKS and owner is None:
-            leaf.strange = _of_module(leaf.parameter)
+            self.asked += 1  # each question goes through all of memory; so many are those of a copy
+            leaf.strange = self.asked > MOST_ASKED or _of_module(leaf.parameter)
 
     def _owner(self, number: int) -> tuple[Any, str]:
         """The module that a parameter was registered with and that still has it, and its name there."""
