@@ -1,6 +1,7 @@
 """Settings for all tests."""
 
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,10 @@ from hypothesis import settings
 # The same examples on every machine, no time limit on a busy one, and no folder left behind.
 settings.register_profile("harness", deadline=None, derandomize=True, database=None)
 settings.load_profile("harness")
+
+# What runs in the background, as a job of CI may, ignores Ctrl-C, and all that it starts does as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OPTIONS = (
     "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "

@@ -118,11 +118,8 @@ class TestInterrupted:
                 assert said[1].startswith("pass   tiny [heals]")
                 os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
                 _, errors = process.communicate()
-            assert process.returncode == 130
-            assert (
-                errors
-                == "interrupted; nothing that was recorded is lost, `harness run ... --resume` goes on\n"
-            )
+            advice = "nothing that was recorded is lost, `harness run ... --resume` goes on"
+            assert (process.returncode, errors) == (130, f"interrupted; {advice}\n")
             assert marked(mark) == set()
             sessions, finished, runs = recorded()
             assert (sessions, finished) == (1, 0)

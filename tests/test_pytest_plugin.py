@@ -305,9 +305,9 @@ WRONG = [
     ("", "train(lr=float('nan'))", "fail   finite: learning rate is nan at step 0"),
     ("expect={'parameters': 50}", "train()", "fail   parameters: 49 parameters, expected 50"),
     (
-        "expect={'step_time': {'at_most': '1 s'}}",
+        "expect={'startup_time': {'at_most': '1 s'}}",
         "train()",
-        "error  step_time: measurement 'step_time' was not",
+        "error  startup_time: measurement 'startup_time' was not",
     ),
     (
         "expect={'los_drop': 1}",
