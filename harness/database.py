@@ -220,8 +220,9 @@ def _prepare_file(url: URL, *, create: bool) -> None:
 
 def _make_folder(folder: Path) -> None:
     """One that we make is none of git's business: what is recorded there must not make a checkout dirty."""
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+    ours = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if ours:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
 
 

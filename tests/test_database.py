@@ -49,7 +49,7 @@ def test_the_same_store_by_path_and_by_url(tmp_path, monkeypatch):
     ):
         with open_store(where, create=False) as store:
             assert [session.id for session in store.sessions()] == ["s1"]
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["history.sqlite"]
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {".gitignore", "history.sqlite"}
 
 
 def test_a_store_in_memory():
