@@ -213,12 +213,12 @@ def _in_checkout(about: Mapping[str, Any], folder: Path) -> Path | None:
             return None
     except HarnessError:
         return None
-    place = repository.root / home
+    place = repository.root / _inside(f"{home}{about['file']}")
     packed = folder / FILES
     files = [path for path in packed.rglob("*") if path.is_file()]
-    root = place.joinpath(*(".." for _ in PurePosixPath(about["folder"]).parts))
+    root = place.parent.joinpath(*(".." for _ in PurePosixPath(about["folder"]).parts))
     same = all(_same(path, root / path.relative_to(packed)) for path in files)
-    return place / about["file"] if same else None
+    return place if same else None
 
 
 def _same(one: Path, other: Path) -> bool:
