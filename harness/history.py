@@ -4,7 +4,7 @@ Runs of unlike machines, versions or problems never share a series (`harness.com
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from types import MappingProxyType
@@ -129,6 +129,10 @@ class Point(NamedTuple):
     value: float
 
 
+_Head = tuple[str, float, str | None, bool | None, Status]
+"""What a point holds besides its value."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
     """A metric of one case on one backend over comparable runs, in the order of time.
@@ -188,64 +192,75 @@ def all_series(runs: Iterable[Run], metrics: Sequence[str]) -> dict[str, tuple[S
         HarnessError: there is no such metric.
     """
     ordered = by_time(runs)
-    kinds = kinds_of(ordered)
-    return {name: tuple(_grouped(metric_named(name, ordered), ordered, kinds)) for name in metrics}
+    groups = _groups(ordered)
+    return {name: _of_groups(metric_named(name, ordered), groups) for name in metrics}
 
 
-def kinds_of(runs: Iterable[Run]) -> list[tuple[Any, ...]]:
-    """The kind of each run: equal exactly where two of them may share a series.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Group:
+    """Runs of one kind by time. heads: of each what every point of it begins with."""
+
+    runs: list[Run] = field(default_factory=list)
+    heads: list[_Head] = field(default_factory=list)
+
+
+def _groups(ordered: Sequence[Run]) -> list[_Group]:
+    """Runs by kind: those that may share a series.
 
     Runs share their environments, so what these come to is found out once for each pair of them.
     """
     machines: dict[tuple[int, int], tuple[Any, ...]] = {}
-    found = []
-    for run in runs:
-        pair = (id(run.environment), id(run.facts.environment))
+    found: dict[tuple[Any, ...], _Group] = {}
+    for run in ordered:
+        where, problem = run.environment, run.facts.problem
+        pair = (id(where), id(run.facts.environment))
         if pair not in machines:
-            machines[pair] = kind({**run.environment, **run.facts.environment}, MACHINE_PARTS)
-        problem = run.facts.problem
+            machines[pair] = kind({**where, **run.facts.environment}, MACHINE_PARTS)
         digest = None if problem is None else problem.digest
-        found.append((run.case, run.backend, run.revision, digest, machines[pair]))
-    return found
+        group = found.setdefault((run.case, run.backend, run.revision, digest, machines[pair]), _Group())
+        group.runs.append(run)
+        group.heads.append((run.id, run.started, where.get("commit"), where.get("dirty"), run.status))
+    return list(found.values())
 
 
-def _grouped(known: Metric, ordered: Sequence[Run], kinds: Sequence[tuple[Any, ...]]) -> Iterator[Series]:
-    groups: dict[tuple[Any, ...], list[tuple[Run, float]]] = {}
-    for run, its_kind in zip(ordered, kinds, strict=True):
-        value = known.read(run)
-        if value is not None:
-            groups.setdefault(its_kind, []).append((run, value))
+def _of_groups(metric: Metric, groups: Sequence[_Group]) -> tuple[Series, ...]:
+    """The series of one metric, in the order in which they begin."""
+    found = [(group, points) for group in groups if (points := _points(metric, group))]
+    found.sort(key=lambda one: (one[1][0].when, one[1][0].run))
     heads: dict[tuple[str, str], Run] = {}
-    for group in groups.values():
-        head, _ = group[0]
+    every = []
+    for group, points in found:
+        head = group.runs[0]
         before = heads.get((head.case, head.backend))
         difference = same_kind(comparable_facts(before), comparable_facts(head)) if before else ""
-        yield _series(known, group, difference)
+        every.append(_series(metric, group, points, difference))
         heads[head.case, head.backend] = head
+    return tuple(every)
 
 
-def _series(metric: Metric, group: Sequence[tuple[Run, float]], difference: str) -> Series:
-    (head, _), (last, _) = group[0], group[-1]
+def _points(metric: Metric, group: _Group) -> tuple[Point, ...]:
+    values = map(metric.read, group.runs)
+    found = zip(group.heads, values, strict=True)
+    return tuple(Point(*head, value) for head, value in found if value is not None)
+
+
+def _series(metric: Metric, group: _Group, points: tuple[Point, ...], difference: str) -> Series:
+    head = group.runs[0]
     return Series(
         case=head.case,
         backend=head.backend,
         metric=metric.name,
-        unit=_unit(metric, last),
+        unit=_unit(metric, group.runs),
         better=metric.better,
-        points=tuple(_point(run, value) for run, value in group),
+        points=points,
         difference=difference,
     )
 
 
-def _unit(metric: Metric, run: Run) -> str:
-    """The recorded unit where there is one: throughput counts tokens or samples."""
-    found = run.facts.measurements.get(metric.name)
-    return metric.unit if found is None else found.unit
-
-
-def _point(run: Run, value: float) -> Point:
-    where = run.environment
-    return Point(run.id, run.started, where.get("commit"), where.get("dirty"), run.status, value)
+def _unit(metric: Metric, runs: Sequence[Run]) -> str:
+    """The recorded unit where there is one, the newest: throughput counts tokens or samples."""
+    recorded = (run.facts.measurements.get(metric.name) for run in reversed(runs))
+    return next((found.unit for found in recorded if found is not None), metric.unit)
 
 
 def by_time(runs: Iterable[Run]) -> list[Run]:

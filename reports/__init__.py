@@ -48,12 +48,16 @@ def render(source: Runs, folder: Path, *, rebases: Iterable[Entry] = ()) -> Path
     """
     written = Folder(folder)
     with paused():
-        site = Site.read(source, written.names("runs"), rebases)
-        for page in pages():
-            for document in page.documents(site):
-                written.publish(page.name, document)
-        written.sweep(map(site.run_page, site.pages))
+        _write(source, written, rebases)  # all that it read is gone when the collector looks again
     return written.path / "index.html"
+
+
+def _write(source: Runs, written: Folder, rebases: Iterable[Entry]) -> None:
+    site = Site.read(source, written.names("runs"), rebases)
+    for page in pages():
+        for document in page.documents(site):
+            written.publish(page.name, document)
+    written.sweep(map(site.run_page, site.pages))
 
 
 @cache

@@ -1,7 +1,9 @@
 """A metric of one cell over its last runs as a line: coordinates and words only, the template draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -76,13 +78,17 @@ class _Frame:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
-    """One run in the picture."""
+class _Drawn:
+    """The runs of a picture in its order, and where each stands."""
 
-    series: Series
-    point: Point
-    x: float
-    y: float
+    series: list[Series]
+    points: list[Point]
+    x: list[float]
+    y: list[float]
+
+    def at(self, place: int, text: str, page: str = "") -> Mark:
+        """A mark on one run."""
+        return Mark(x=self.x[place], y=self.y[place], text=text, page=page)
 
 
 def trend(
@@ -96,40 +102,39 @@ def trend(
     kinds: its series, one for each kind of run. page: where a run's page lies. verdict: of the newest run on
     this metric, whose bounds are drawn.
     """
-    points = _last(kinds)
-    if not points:
+    shown = _last(kinds)
+    if not shown:
         return None
-    unit, values = kinds[-1].unit, np.array([point.value for _, point in points])
+    points, unit = [point for _, point in shown], kinds[-1].unit
+    values = np.array([point.value for point in points])
     bounds = _bounds(verdict, unit)
     frame = _framed(values, bounds)
-    ends = zip(frame.x.tolist(), frame.down(values).tolist(), strict=True)
-    places = [
-        _Place(series=one, point=point, x=x, y=y) for (one, point), (x, y) in zip(points, ends, strict=True)
-    ]
-    begins = {change.run: change_words(change) for change in changes}
+    drawn = _Drawn(
+        series=[one for one, _ in shown], points=points, x=frame.x.tolist(), y=frame.down(values).tolist()
+    )
     inside = frame.down(np.array([bound for bound in bounds if frame.holds(bound)]))
     return Trend(
         **_words(kinds[-1], values),
         anchor=f"{kinds[-1].backend}-{kinds[-1].metric}",
-        first=_moment(places[0].point),
-        last=_moment(places[-1].point),
-        lines=tuple(_lines(places)),
-        dots="".join(f"M{one.x:g} {one.y:g}h0" for one in places) if len(places) <= DOTS else "",
-        newest=_mark(places[-1], unit, page),
-        bad=tuple(_mark(one, unit, page) for one in places if one.point.status is not Status.PASS),
-        steps=tuple(
-            Mark(x=one.x, y=one.y, text=begins[one.point.run], page=page(one.point.run))
-            for one in places if one.point.run in begins
+        first=_moment(points[0]),
+        last=_moment(points[-1]),
+        lines=tuple(_lines(drawn)),
+        dots=_path("M%g %gh0", drawn.x, drawn.y) if len(points) <= DOTS else "",
+        newest=_run_mark(drawn, len(points) - 1, page),
+        bad=tuple(
+            _run_mark(drawn, at, page) for at, one in enumerate(points) if one.status is not Status.PASS
         ),
-        breaks=tuple(_breaks(places)),
+        steps=tuple(_steps(drawn, changes, page)),
+        breaks=tuple(_breaks(drawn)),
         bounds=tuple(inside.tolist()),
         allowed=verdict.expected if verdict is not None and bounds else "",
-    )  # fmt: skip
+    )
 
 
 def _last(kinds: Sequence[Series]) -> list[tuple[Series, Point]]:
-    every = [(one, point) for one in kinds for point in one.points if np.isfinite(point.value)]
-    every.sort(key=lambda found: (found[1].when, found[1].run))
+    every = [(one, point) for one in kinds for point in one.points if math.isfinite(point.value)]
+    if len(kinds) > 1:
+        every.sort(key=lambda found: (found[1].when, found[1].run))
     return every[-RUNS:]
 
 
@@ -164,23 +169,38 @@ def _words(one: Series, values: Float64) -> dict[str, Any]:
     return {"title": title, "latest": latest, "label": label, "low": low, "high": high}
 
 
-def _lines(places: Sequence[_Place]) -> list[str]:
-    groups: dict[int, list[str]] = {}
-    for one in places:
-        groups.setdefault(id(one.series), []).append(f"{one.x:g},{one.y:g}")
-    return [" ".join(group) for group in groups.values() if len(group) > 1]
-
-
-def _breaks(places: Sequence[_Place]) -> list[Mark]:
-    firsts = {id(one.series): one for one in reversed(places)}
+def _lines(drawn: _Drawn) -> list[str]:
+    """A line for each kind of run that has two or more."""
+    groups: dict[int, list[int]] = {}
+    for at, one in enumerate(drawn.series):
+        groups.setdefault(id(one), []).append(at)
     return [
-        Mark(x=one.x, y=one.y, text=one.series.difference) for one in firsts.values() if one is not places[0]
-    ]
+        _path("%g,%g ", [drawn.x[at] for at in group], [drawn.y[at] for at in group]).rstrip()
+        for group in groups.values() if len(group) > 1
+    ]  # fmt: skip
 
 
-def _mark(one: _Place, unit: str, page: Callable[[str], str]) -> Mark:
-    words = f"{one.point.status}, {show(one.point.value, unit)}, {_moment(one.point)}"
-    return Mark(x=one.x, y=one.y, text=words, page=page(one.point.run))
+def _path(form: str, x: Sequence[float], y: Sequence[float]) -> str:
+    """All places in one string; in one go, for there are tens of thousands in a report."""
+    return form * len(x) % tuple(chain.from_iterable(zip(x, y, strict=True)))
+
+
+def _steps(drawn: _Drawn, changes: Sequence[Change], page: Callable[[str], str]) -> Iterator[Mark]:
+    begins = {change.run: change_words(change) for change in changes}
+    for at, point in enumerate(drawn.points):
+        if point.run in begins:
+            yield drawn.at(at, begins[point.run], page(point.run))
+
+
+def _breaks(drawn: _Drawn) -> list[Mark]:
+    firsts = {id(one): at for at, one in reversed(list(enumerate(drawn.series)))}
+    return [drawn.at(at, drawn.series[at].difference) for at in firsts.values() if at]
+
+
+def _run_mark(drawn: _Drawn, at: int, page: Callable[[str], str]) -> Mark:
+    point = drawn.points[at]
+    words = f"{point.status}, {show(point.value, drawn.series[at].unit)}, {_moment(point)}"
+    return drawn.at(at, words, page(point.run))
 
 
 def _moment(point: Point) -> str:
