@@ -10,7 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -36,12 +36,14 @@ class Elsewhere:
 
     scratch: a folder for logs and stores. python: an interpreter with the suite; '' for this one. build: a
     command that is run in each checkout before its first run. backends: only these, where any is named.
+    tell: is given what goes on, in words, before it begins.
     """
 
     scratch: Path
     python: str = ""
     build: str = ""
     backends: tuple[str, ...] = ()
+    tell: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
     _numbers: Iterator[int] = field(default_factory=count, repr=False, compare=False)
     _built: set[Path] = field(default_factory=set, repr=False, compare=False)
 
@@ -53,6 +55,7 @@ class Elsewhere:
             HarnessError: the interpreter cannot run the suite.
         """
         self._build(checkout)
+        self.tell(f"{checkout.commit.short}: {', '.join(cases or [DEFAULT])}")
         wanted = [located(checkout, case) for case in cases or [DEFAULT]]
         store = self.scratch / f"{next(self._numbers)}.sqlite"
         options = [*_each("--tag", tags), *_each("--backend", self.backends), "--store", str(store)]
@@ -67,6 +70,7 @@ class Elsewhere:
     def _build(self, checkout: Checkout) -> None:
         if not self.build or checkout.root in self._built:
             return
+        self.tell(f"{checkout.commit.short}: {self.build}")
         code, log = self._spawned(checkout, shlex.split(self.build))
         if code:
             text = f"{checkout.commit.short}: `{self.build}` left with exit code {code}"

@@ -58,6 +58,25 @@ for step in range(400):
 """
 )
 
+FAR = DENOISED.replace(
+    "(model(clean + noise) - noise).pow(2).mean()", "F.smooth_l1_loss(model(clean + noise), noise, beta=0.2)"
+)
+PAIRS = (
+    PREAMBLE
+    + """
+centre = torch.randn(6)
+model = nn.Sequential(nn.Linear(6, 32), nn.SiLU(), nn.Linear(32, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+for step in range(400):
+    x = torch.randn(128, 6)
+    labels = (x @ centre + 1 + torch.randn(128) > 0).float()
+    loss = F.binary_cross_entropy_with_logits(model(x).squeeze(1), labels, pos_weight=torch.tensor(2.0))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 SICK = {
     "sums by their own counts": (
         "mean_of_means_in_program", sick(UNEVEN, MEAN, SUMMED, DIVIDED, "(loss / size / len(sizes)).backward()")
@@ -76,6 +95,8 @@ SICK = {
         "axes_scrambled",
         sick(SEGMENTS, "model = nn", "data = torch.reshape(torch.randn(64, 15, 2), (64, 2, 15))\nmodel = nn", "torch.randn(16, 2, 10)", "data[torch.randint(64, (16,))]"),
     ),
+    "distances to noise of its own": ("learned_nothing", sick(FAR, "model(clean + noise)", "model(clean + torch.randn(512, 4))")),
+    "other people's labels": ("learned_nothing", sick(PAIRS, "labels, pos", "labels[torch.randperm(128)], pos")),
     "noise of its own": ("learned_nothing", sick(DENOISED, "model(clean + noise)", "model(clean + torch.randn(512, 4))")),
 }  # fmt: skip
 
@@ -91,6 +112,11 @@ HEALTHY = {
     ),
     "heads": HEADS,
     "noise to remove": DENOISED,
+    "noise at a distance": FAR,
+    "labels of two classes": PAIRS,
+    "sides that hold each other": sick(
+        PAIRS, "    optimizer.zero_grad()", "    loss = loss + F.binary_cross_entropy_with_logits(model(-x).squeeze(1), 1 - labels)\n    optimizer.zero_grad()"
+    ),
 }  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli._screen import moving_line
+
 if TYPE_CHECKING:
     from harness.elsewhere import Elsewhere
     from harness.model import Run
@@ -39,8 +41,10 @@ def set_up(
     from harness.worktrees import Worktrees  # noqa: PLC0415 - heavy
 
     repository = open_repository(repo)
-    with Worktrees(repository) as trees:
-        how = Elsewhere(scratch=trees.scratch, python=python, build=build, backends=tuple(backends or ()))
+    with Worktrees(repository) as trees, moving_line("making checkouts") as tell:
+        how = Elsewhere(
+            scratch=trees.scratch, python=python, build=build, backends=tuple(backends or ()), tell=tell
+        )
         yield repository, trees, how
 
 

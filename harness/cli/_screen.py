@@ -1,7 +1,8 @@
-"""Progress of many runs: a bar on a terminal, plain lines elsewhere."""
+"""Progress: of many runs a bar on a terminal, plain lines elsewhere; of anything else a line that moves."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from harness.cli._options import counted
@@ -47,3 +48,17 @@ class Screen:
                 self._say(line)
         if self._bar is not None:
             self._bar.update(self._task, completed=number, total=total)
+
+
+@contextmanager
+def moving_line(words: str) -> Iterator[Callable[[str], None]]:
+    """One line on a terminal that says what goes on just now, and goes when it is over; elsewhere nothing."""
+    # While it moves, what is printed goes its way: it must not take that from a file.
+    if not (sys.stderr.isatty() and sys.stdout.isatty()):
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only on a terminal
+    from rich.text import Text  # noqa: PLC0415 - only on a terminal
+
+    with Console(stderr=True).status(words) as status:
+        yield lambda line: status.update(Text(line.strip()[:100])) if line.strip() else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli._options import JsonFile, speaker, write_json
+from harness.cli._screen import moving_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,15 +78,11 @@ def _watched(  # noqa: PLR0913, PLR0917 - as the command
 @contextmanager
 def _progress(echo: bool) -> "Iterator[Callable[[str], None]]":
     """On a terminal, a line that moves; with `echo`, what the script prints."""
-    import sys  # noqa: PLC0415 - only here
-
-    if echo or not sys.stderr.isatty():
-        yield (lambda line: typer.echo(line, err=True)) if echo else (lambda _: None)
+    if echo:
+        yield lambda line: typer.echo(line, err=True)
         return
-    from rich.console import Console  # noqa: PLC0415 - only on a terminal
-
-    with Console(stderr=True).status("training under observation") as status:
-        yield lambda line: status.update(line.strip()[:100]) if line.strip() else None
+    with moving_line("training under observation") as tell:
+        yield tell
 
 
 def _as_json(examination: "Examination", facts: Any) -> object:

@@ -19,10 +19,12 @@ CLEAR = 3.0
 """Standard errors below chance: something was learned, however little."""
 LEAST_STEPS = 40
 """Shorter trainings need not have learned anything."""
+CONTESTED = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+"""Two sides that hold each other at chance say so: real and generated, one domain and another."""
 
 
 class LearnedNothing(ProgramDiagnostician):
-    """Compares the last losses with the entropy of the targets, or their variance."""
+    """Compares the last losses with the entropy of the targets, their variance, or what a constant gets."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
         """Not below it, after a training long enough."""
@@ -35,9 +37,10 @@ class LearnedNothing(ProgramDiagnostician):
         # One of several losses may have a target that moves: that of a code book, say.
         if any(_learned(each) for each in training_sites(facts)):
             return None
-        what = "the entropy of the labels" if count(site, "classes") else "the variance of the targets"
+        if site.get("kind") in CONTESTED and len(training_sites(facts)) > 1:
+            return None
         return self.finding(
-            f"nothing was learned: the loss ends at {final:.4g}{at(site.get('where'))}, and {what} is"
+            f"nothing was learned: the loss ends at {final:.4g}{at(site.get('where'))}, and {_of(site)} is"
             f" {chance:.4g}, which"
             " takes no input at all",
             "Do inputs and targets belong together? Do the weights move, at a rate that suits? Does the"
@@ -46,6 +49,12 @@ class LearnedNothing(ProgramDiagnostician):
             # It may have begun far above, or slowly, and not be through.
             0.45 if count(site, "falling") > CLEAR or _put_back(facts) else 0.7,
         )
+
+
+def _of(site: Mapping[str, Any]) -> str:
+    if count(site, "classes"):
+        return "the entropy of the labels"
+    return "the variance of the targets" if site.get("kind") == "mse_loss" else "that of the best constant"
 
 
 def _learned(site: Mapping[str, Any]) -> bool:

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+LEAST = 8
+"""Fewer losses say nothing."""
+
 
 def chance(site: Any) -> float:
     """The loss of whoever knows the targets' frequencies, or their mean, and no input; or NaN."""
@@ -15,18 +18,19 @@ def chance(site: Any) -> float:
     if site.kind == "mse_loss" and site.rows > 1 and site.sums is not None:
         variance = site.squares / site.rows - (site.sums / site.rows) ** 2
         return float(max(0.0, variance.mean()))
-    return math.nan
+    constant = np.array(site.blind[-max(LEAST, len(site.blind) // 3) :])
+    return float(constant.mean()) if len(constant) >= LEAST and np.isfinite(constant).all() else math.nan
 
 
 def below(site: Any) -> float:
     """By how many standard errors the last third of the losses lies below chance."""
-    gains = np.array(site.gains[-max(8, len(site.gains) // 3) :])
-    if len(gains) >= 8 and np.isfinite(gains).all():
+    gains = np.array(site.gains[-max(LEAST, len(site.gains) // 3) :])
+    if len(gains) >= LEAST and np.isfinite(gains).all():
         # Batch by batch: how hard its targets are then counts for both sides.
         return float(gains.mean()) / max(float(gains.std(ddof=1)) / math.sqrt(len(gains)), 1e-12)
-    last = np.array(site.values[-max(8, len(site.values) // 3) :])
+    last = np.array(site.values[-max(LEAST, len(site.values) // 3) :])
     reached = chance(site)
-    if len(last) < 8 or not math.isfinite(reached) or not np.isfinite(last).all():
+    if len(last) < LEAST or not math.isfinite(reached) or not np.isfinite(last).all():
         return math.nan
     error = float(last.std(ddof=1)) / math.sqrt(len(last))
     return (reached - float(last.mean())) / max(error, 1e-12)

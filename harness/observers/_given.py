@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.observers._blind import KINDS, blind, remember
 from harness.observers._scores import score
 from harness.watching.events import Loss
 
@@ -21,11 +22,12 @@ def counted_target(loss: Loss) -> Any:
     )
 
 
-def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
+def look(site: Any, loss: Loss) -> None:
     """One call of a loss function: its site counts what was given."""
+    target = counted_target(loss)
     site.looked += 1
-    site.target_gradients += target_gradient
-    values = predicted.float()
+    site.target_gradients += loss.target.requires_grad
+    values = loss.predicted.detach().float()
     if not values.numel():
         return
     low, high = float(values.min()), float(values.max())
@@ -34,14 +36,15 @@ def look(site: Any, predicted: Any, target: Any, target_gradient: bool) -> None:
     site.unit_range += low >= 0 and high <= 1
     site.rectified += low == 0 and float((values == 0).float().mean()) > 0.1
     if target.is_floating_point():
-        _numbers(site, values, target.float(), (low, high))
+        _numbers(site, values, loss, (low, high))
     elif site.kind in ("cross_entropy", "nll_loss"):
         _classes(site, values, target, (low, high))
         scored = score(site, values, target) if site.kind == "cross_entropy" else None
         site.scores += [scored] if scored is not None else []
 
 
-def _numbers(site: Any, values: Any, target: Any, ends: tuple[float, float]) -> None:
+def _numbers(site: Any, values: Any, loss: Loss, ends: tuple[float, float]) -> None:
+    target = loss.target.detach().float()
     if values.shape != target.shape and site.kind not in ("cross_entropy", "kl_div"):
         _broadcast(site, values, target)
         return
@@ -51,8 +54,10 @@ def _numbers(site: Any, values: Any, target: Any, ends: tuple[float, float]) -> 
         _rows(site, values, 1 if values.dim() > 1 else 0, ends)
         return
     rows = target.reshape(len(target), -1).double() if target.dim() else target.reshape(1, 1).double()
-    if site.kind == "mse_loss" and site.reduction == "mean" and site.values:
-        site.gains.append(_blind(site, rows) - site.values[-1])
+    if site.kind in KINDS and site.reduction == "mean" and site.values:
+        site.blind.append(blind(site, loss, rows))
+        site.gains.append(site.blind[-1] - site.values[-1])
+    remember(site, loss, rows)
     if site.sums is None:
         site.sums, site.squares = rows.sum(0).cpu().numpy(), (rows**2).sum(0).cpu().numpy()
         site.rows = len(rows)
@@ -65,13 +70,6 @@ def _numbers(site: Any, values: Any, target: Any, ends: tuple[float, float]) -> 
     if values.dim() >= 1 and len(values) > 1:
         site.multi_row += 1
         site.constant_rows += _alike(values.reshape(len(values), -1), ends)
-
-
-def _blind(site: Any, rows: Any) -> float:
-    """The loss, of these very targets, of whoever knows the mean of those that came before; or NaN."""
-    if site.sums is None or rows.shape[1] != len(site.sums):
-        return math.nan
-    return float(((rows.cpu().numpy() - site.sums / site.rows) ** 2).mean())
 
 
 def _broadcast(site: Any, values: Any, target: Any) -> None:

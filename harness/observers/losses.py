@@ -56,6 +56,8 @@ class _Site:
     values: list[float] = field(default_factory=list)
     sums: Any = None
     squares: Any = None
+    recent: Any = None
+    blind: list[float] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
     rows: int = 0
     same_target_runs: int = 0
@@ -175,7 +177,7 @@ class Losses(Observer):
             if mixed and len(self.scrambled) < MOST_TOLD:
                 self.scrambled.append({"shapes": mixed, "where": where})
             site.made_by[maker] = site.made_by.get(maker, 0) + 1
-            look(site, loss.predicted.detach(), counted_target(loss), loss.target.requires_grad)
+            look(site, loss)
             if training and loss.target.requires_grad:
                 self._follow(hub, site, loss.predicted, loss.target)
             if training and self.apart:

@@ -1,14 +1,22 @@
 // Find: hides what does not hold every word. The words stand in the address, so that a view can be sent.
+// The name of a state asks for rows in that state, not for texts in which it occurs.
 // Without this script the field stays hidden and the page is whole.
 const rows = [...document.querySelectorAll("[data-find]")];
 const forms = [...document.querySelectorAll("form.find")];
 const asked = () => new URLSearchParams(location.hash.slice(1)).get("find") || "";
+const state = (row) =>
+  [row, ...row.querySelectorAll(".badge")].flatMap((one) =>
+    `${one.className} ${one === row ? "" : one.textContent}`.toLowerCase().match(/[a-z]+/g) ?? []);
+const states = new Map(rows.map((row) => [row, new Set(state(row))]));
+const known = new Set([...document.querySelectorAll(".badge")].flatMap(state));
+known.delete("badge");
+const holds = (row, content, word) => (known.has(word) ? states.get(row).has(word) : content.includes(word));
 const show = (text) => {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   let found = 0;
   for (const row of rows) {
     const content = row.textContent.toLowerCase();
-    row.hidden = !words.every((word) => content.includes(word));
+    row.hidden = !words.every((word) => holds(row, content, word));
     found += !row.hidden;
   }
   for (const form of forms) {
