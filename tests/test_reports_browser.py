@@ -171,6 +171,20 @@ def test_find_hides_what_does_not_hold_its_words_and_a_view_can_be_sent(browser,
     assert len(browser.execute_script(VISIBLE)) == 7
 
 
+IN_STATE = """
+return [...document.querySelectorAll('table.matrix tbody tr')].every(row =>
+  row.hidden !== [...row.querySelectorAll('td')].some(cell => cell.classList.contains(arguments[0])))
+"""
+
+
+@pytest.mark.parametrize("state", ["pass", "fail", "error", "skip"])
+def test_the_name_of_a_state_finds_what_is_in_it_and_no_texts_that_name_it(browser, site, state):
+    shown(browser, site / "index.html")
+    browser.find_element("css selector", "input[type=search]").send_keys(state)
+    assert 0 < len(browser.execute_script(VISIBLE)) < 7
+    assert browser.execute_script(IN_STATE, state)
+
+
 def test_without_scripts_the_field_is_not_there_and_the_page_is_whole(browser, site):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

@@ -4,13 +4,9 @@
 const rows = [...document.querySelectorAll("[data-find]")];
 const forms = [...document.querySelectorAll("form.find")];
 const asked = () => new URLSearchParams(location.hash.slice(1)).get("find") || "";
-const state = (row) =>
-  [row, ...row.querySelectorAll(".badge")].flatMap((one) =>
-    `${one.className} ${one === row ? "" : one.textContent}`.toLowerCase().match(/[a-z]+/g) ?? []);
-const states = new Map(rows.map((row) => [row, new Set(state(row))]));
-const known = new Set([...document.querySelectorAll(".badge")].flatMap(state));
-known.delete("badge");
-const holds = (row, content, word) => (known.has(word) ? states.get(row).has(word) : content.includes(word));
+const states = (row) => [row, ...row.querySelectorAll("[data-state]")].map((one) => one.dataset.state);
+const known = new Set(rows.flatMap(states));
+const holds = (row, content, word) => (known.has(word) ? states(row).includes(word) : content.includes(word));
 const show = (text) => {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   let found = 0;
