@@ -77,6 +77,21 @@ for step in range(400):
 """
 )
 
+RARE = (
+    PREAMBLE
+    + """
+model = nn.Sequential(nn.Linear(6, 32), nn.SiLU(), nn.Linear(32, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+for step in range(300):
+    labels = (torch.rand(256) < 0.05).long()
+    x = torch.randn(256, 6) + labels[:, None]
+    loss = F.cross_entropy(model(x), labels, weight=torch.tensor([1.0, 19.0]))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 SICK = {
     "sums by their own counts": (
         "mean_of_means_in_program", sick(UNEVEN, MEAN, SUMMED, DIVIDED, "(loss / size / len(sizes)).backward()")
@@ -97,6 +112,17 @@ SICK = {
     ),
     "distances to noise of its own": ("learned_nothing", sick(FAR, "model(clean + noise)", "model(clean + torch.randn(512, 4))")),
     "other people's labels": ("learned_nothing", sick(PAIRS, "labels, pos", "labels[torch.randperm(128)], pos")),
+    "labels at random, smoothed": (
+        "learned_nothing",
+        sick(RARE, "weight=torch.tensor([1.0, 19.0])", "label_smoothing=0.3", "model(x), labels", "model(x), labels[torch.randperm(256)]"),
+    ),
+    "labels at random, with weights": (
+        "learned_nothing", sick(RARE, "model(x), labels", "model(x), labels[torch.randperm(256)]")
+    ),
+    "twice, behind a cut": (
+        "targets_shifted",
+        sick(LANGUAGE, "logits.flatten(0, 1), following.flatten()", "logits[:, 2:-1].flatten(0, 1), following[:, 3:].flatten()"),
+    ),
     "noise of its own": ("learned_nothing", sick(DENOISED, "model(clean + noise)", "model(clean + torch.randn(512, 4))")),
 }  # fmt: skip
 
@@ -111,6 +137,36 @@ HEALTHY = {
         NEXT_TO_IT, ", scale]", "]", "    optimizer.step()\n", "    optimizer.step()\n    scale.data -= 0.01 * scale.grad\n    scale.grad = None\n"
     ),
     "heads": HEADS,
+    "weights of twice the precision": sick(
+        NEXT_TO_IT, "optimizer = torch.optim.Adam([*below.parameters(), *head.parameters(), scale], lr=1e-2)",
+        "low = [*below.parameters(), *head.parameters(), scale]\nhigh = [each.detach().double().requires_grad_() for each in low]\noptimizer = torch.optim.Adam(high, lr=1e-2)",
+        "    optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n",
+        """    loss.backward()
+    for one, other in zip(low, high, strict=True):
+        other.grad, one.grad = one.grad.double(), None
+    optimizer.step()
+    for one, other in zip(low, high, strict=True):
+        one.data.copy_(other)
+""",
+    ),
+    "weights taken elsewhere to be evaluated": sick(
+        DENOISED, "    optimizer.step()\n",
+        """    optimizer.step()
+    if step % 20 == 19:
+        start = start if step > 19 else [each.detach().clone() for each in model.parameters()]
+        for each, other in zip(model.parameters(), start, strict=True):
+            each.data.lerp_(other, 0.1)
+        with torch.no_grad():
+            model.eval()(torch.randn(8, 4))
+        for each, other in zip(model.train().parameters(), start, strict=True):
+            each.data.lerp_(other, 1 - 1 / 0.9)
+""",
+    ),
+    "no loss at the first place": sick(
+        LANGUAGE, "logits.flatten(0, 1), following.flatten()", "logits[:, 1:].flatten(0, 1), following[:, 1:].flatten()"
+    ),
+    "a class that is rare and counts": RARE,
+    "labels that are smoothed": sick(RARE, "weight=torch.tensor([1.0, 19.0])", "label_smoothing=0.3"),
     "noise to remove": DENOISED,
     "noise at a distance": FAR,
     "labels of two classes": PAIRS,

@@ -12,14 +12,27 @@ LEAST = 8
 def chance(site: Any) -> float:
     """The loss of whoever knows the targets' frequencies, or their mean, and no input; or NaN."""
     if site.histogram and site.kind in ("cross_entropy", "nll_loss"):
-        counts = np.array(list(site.histogram.values()), np.float64)
-        shares = counts / counts.sum()
-        return float(-(shares * np.log(shares)).sum())
+        return _of_labels(site)
     if site.kind == "mse_loss" and site.rows > 1 and site.sums is not None:
         variance = site.squares / site.rows - (site.sums / site.rows) ** 2
         return float(max(0.0, variance.mean()))
     constant = np.array(site.blind[-max(LEAST, len(site.blind) // 3) :])
     return float(constant.mean()) if len(constant) >= LEAST and np.isfinite(constant).all() else math.nan
+
+
+def _of_labels(site: Any) -> float:
+    """The entropy of the labels as the loss counts them: with the weights of classes, and smoothed."""
+    weights, smoothed = site.options.get("weight"), float(site.options.get("label_smoothing", 0.0))
+    if weights is not None and smoothed:
+        return math.nan
+    classes = np.array(list(site.histogram))
+    counts = np.array(list(site.histogram.values()), np.float64)
+    counts *= 1.0 if weights is None else weights.detach().double().cpu().numpy()[classes]
+    shares = (1 - smoothed) * counts / max(counts.sum(), 1e-300)
+    each = smoothed / max(1, site.classes)
+    shares = np.concatenate([shares + each, np.full(max(0, site.classes - len(shares)), each)])
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
 
 
 def below(site: Any) -> float:

@@ -39,6 +39,26 @@ def made_by(value: Any) -> str:
     return ""
 
 
+def cut_off(value: Any) -> int:
+    """How many of the first places of (samples, places, ...) are missing in what was made from it."""
+    node, places = value.grad_fn, 0
+    while node is not None and node.next_functions:
+        name = type(node).__name__.partition("Backward")[0]
+        if name not in PASSING:
+            break
+        if name == "Slice" and node._saved_dim == 1 and len(node._saved_self_sym_sizes) > 2:  # noqa: SLF001 - torch's own name
+            places += _start(node)
+        node = node.next_functions[0][0]
+    return places
+
+
+def _start(node: Any) -> int:
+    """Where a slice begins; torch keeps a negative place as it was written."""
+    start, size = int(node._saved_start or 0), int(node._saved_self_sym_sizes[1])  # noqa: SLF001 - torch's own name
+    start = start - (1 << 64) if start >= 1 << 63 else start
+    return min(size, start if start >= 0 else max(0, size + start))
+
+
 def scrambled(value: Any) -> str:
     """The shapes of (samples, classes, places) that were read as (samples and places, classes), or ''.
 

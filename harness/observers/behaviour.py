@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from harness.observers import Observer
+from harness.observers._history import cut_off
 from harness.watching.events import Call, Loss
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Behaviour(Observer):
         last = LastCall(call.args, call.kwargs, first.untyped_storage().data_ptr(), tuple(first.shape))
         self.calls[id(call.module)] = last
         if target is not None and is_tokens(last.inputs):
-            last.shifts = shifts_of(last.inputs, target)
+            last.shifts = shifts_of(last.inputs, *target)
 
     def loss_computed(self, hub: Any, loss: Loss) -> None:
         """A loss of an output as it came can be repeated on a copy; its target tells what is predicted."""
@@ -55,7 +56,8 @@ class Behaviour(Observer):
         if not torch.is_grad_enabled() or not loss.predicted.requires_grad or loss.result.numel() != 1:
             return
         if self.depth:
-            self.pending = None if loss.target.is_floating_point() else loss.target.detach()
+            whole = not loss.target.is_floating_point()
+            self.pending = (loss.target.detach(), cut_off(loss.predicted)) if whole else None
             return
         for last in self.calls.values():
             self._of_output(last, loss)
@@ -66,7 +68,7 @@ class Behaviour(Observer):
         whole, target = not loss.target.is_floating_point(), loss.target.detach()
         if loss.kind == "cross_entropy" and whole and is_tokens(last.inputs):
             # Of several heads, each with its own distance, one is the next token's.
-            for shift, share in shifts_of(last.inputs, target).items():
+            for shift, share in shifts_of(last.inputs, target, cut_off(loss.predicted)).items():
                 last.shifts[shift] = max(share, last.shifts.get(shift, 0.0))
             last.target = target
             last.hidden += hides(last.inputs, target)

@@ -204,7 +204,8 @@ class Cycle(Observer):
         if story.steps and story.steps <= CLOSELY:
             story.looked += 1
             story.repeated += story.since == 0 and total == story.used > 0
-            story.dirty += story.since > 0 and not story.clean
+            # What no backward pass gives a gradient to has one that the program sets itself.
+            story.dirty += story.since > 0 and not story.clean and bool(story.part)
             story.erased += story.since > 0 and story.last_norm > 0 and total == 0
             other = abs(total - story.last_norm) > NEAR * story.last_norm and total > 0
             story.replaced += story.since > 0 and other and not story.unscaled and hub.scale <= 1
@@ -218,7 +219,7 @@ class Cycle(Observer):
         now = training.fingerprint()
         judged = bool(self.evaluated) and any(id(each) in self.evaluated for each in training.parameters)
         story.evaluated += judged and story.end is not None
-        if story.end is not None and now != story.end:
+        if story.end is not None and now != story.end and training.jump() > training.rounding:
             story.moved_between += 1
             story.moved_evaluated += judged
             if now in story.states:

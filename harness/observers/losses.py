@@ -33,6 +33,7 @@ class _Site:
     where: str
     training: bool
     reduction: str = "mean"
+    options: Mapping[str, Any] = field(default_factory=dict)
     calls: int = 0
     looked: int = 0
     unit_range: int = 0
@@ -163,7 +164,7 @@ class Losses(Observer):
         training = torch.is_grad_enabled() and bool(loss.predicted.requires_grad)
         site = self.sites.setdefault((loss.kind, where, training), _Site(loss.kind, where, training))
         site.calls += 1
-        site.reduction = str(loss.options.get("reduction", "mean"))
+        site.reduction, site.options = str(loss.options.get("reduction", "mean")), loss.options
         if loss.result.numel() == 1 and len(site.values) < 1_000_000:
             site.values.append(float(loss.result.detach()))
             site.fresh = True

@@ -41,8 +41,12 @@ def is_tokens(inputs: Any) -> bool:
     )
 
 
-def shifts_of(inputs: Any, target: Any) -> dict[int, float]:
-    """How often a target is the token at its own place, at the next one, or at the one after."""
+def shifts_of(inputs: Any, target: Any, cut: int = 0) -> dict[int, float]:
+    """How often a target is the token at its own place, at the next one, or at the one after.
+
+    cut: how many places at the beginning are not predicted for.
+    """
+    inputs = inputs[:, cut:]
     if target.numel() % len(inputs):
         return {}
     rows = target.reshape(len(inputs), -1)

@@ -14,6 +14,8 @@ from harness.watching.sampling import WHOLE, Sample, norms, places_of, sample
 
 MOST_ROWS = 4096
 """With more steps than this, every second row is dropped, and from then on every second step recorded."""
+ROUNDED = 16
+"""Units of the least precise digit."""
 COLUMNS = (
     "gradient_norm", "clipped_norm", "gradient_largest", "gradient_nonzero", "weight_norm", "weight_mean",
     "update_norm",
@@ -79,6 +81,11 @@ class Training:
         now, old = (each.cut(self.counts).values for each in (self.weights, self.last))
         size = float(np.square(old).sum())
         return math.sqrt(float(np.square(now - old).sum()) / size) if size > 0 else 0.0
+
+    @property
+    def rounding(self) -> float:
+        """How far, relative to their size, weights move that are taken elsewhere and brought back."""
+        return max((ROUNDED * torch.finfo(each.dtype).eps for each in self.parameters), default=0.0)
 
     def fingerprint(self, *, anew: bool = False) -> tuple[float, ...]:
         """A few elements of every tensor, the middle ones of its sample.
