@@ -995,6 +995,7 @@ SICK = {
     "loss_shapes_broadcast": sick(REGRESSION, "model(x).squeeze(-1)", "model(x)"),
     "mask_inverted": sick(PADDED, "seen = mask.bool()", "seen = ~mask.bool()", "head(x + F", "head(F"),
     "mean_of_means_in_program": sick(ACCUMULATION, "[16, 16, 16, 16]", "[4, 28, 8, 24]"),
+    "micro_batches_divided_twice": sick(ACCUMULATION, "(loss / len(sizes))", "(loss / len(sizes) / len(sizes))"),
     "micro_batches_summed": sick(ACCUMULATION, "(loss / len(sizes)).backward()", "loss.backward()"),
     "micro_batches_thrown_away": sick(
         ACCUMULATION, "    optimizer.zero_grad()\n", "", "        labels =", "        optimizer.zero_grad()\n        labels ="
@@ -1078,6 +1079,11 @@ SICK = {
     ),
     "restores_itself": sick(CLASSIFIER, "loader = Data", "best = model.state_dict()\nloader = Data", "print(float", "model.load_state_dict(best)\nprint(float"),
     "weights_thrown_over": sick(CLASSIFIER, "    model.train()\n", "    model.train()\n    [each.reset_parameters() for each in model.modules() if isinstance(each, nn.Linear)]\n"),
+    "warm_up_never_ends": sick(CLASSIFIER, "1 - 0.5 * step / 64", "min(1.0, (step + 1) / 640)"),
+    "weights_favour_common": sick(
+        CLASSIFIER, "torch.randint(4, (640,))", "torch.multinomial(torch.tensor([8.0, 4, 2, 1]), 640, replacement=True)",
+        "F.cross_entropy(model(x), y)", "F.cross_entropy(model(x), y, weight=torch.tensor([8.0, 4, 2, 1]))",
+    ),
     "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
 }  # fmt: skip

@@ -91,6 +91,8 @@ TABLE = {
     "harness.watching.changes": " | torch",
     "harness.watching.health": "checks diagnoses discover documents draft judge model | numpy torch",
     "harness.watching.hooks": "model | torch",
+    "harness.watching.operations": " | torch",
+    "harness.watching.wrapping": " | torch",
     "harness.watching.keeper": " | torch",
     "harness.watching.sampling": "model | numpy torch",
     "harness.watching.training": "measure model | numpy torch",

@@ -2,7 +2,7 @@
 
 import pytest
 from observed import Clinic
-from programs import BASES, LANGUAGE, PREAMBLE, SEGMENTS, sick
+from programs import BASES, CLASSIFIER, LANGUAGE, PREAMBLE, SEGMENTS, sick
 
 from harness.watching.shapes import exchanged
 
@@ -92,6 +92,38 @@ for step in range(300):
 """
 )
 
+LISTED = (
+    PREAMBLE
+    + """
+class Scorer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.layers = [nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4)]
+
+    def score(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.scale * x
+
+
+centres = 2 * torch.randn(4, 8)
+scorer = Scorer()
+optimizer = torch.optim.Adam(scorer.parameters(), lr=1e-2)
+for step in range(60):
+    labels = torch.randint(4, (32,))
+    loss = F.cross_entropy(scorer.score(centres[labels] + torch.randn(32, 8)), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+ATTENDED = ("is_causal=True)", "is_causal=True, DROPPED)", "DROPPED")
+EVALUATED = (
+    "    optimizer.step()\n",
+    "    optimizer.step()\nwith torch.no_grad():\n    print(float(model.eval()(ids).sum()))\n",
+)
+
 SICK = {
     "sums by their own counts": (
         "mean_of_means_in_program", sick(UNEVEN, MEAN, SUMMED, DIVIDED, "(loss / size / len(sizes)).backward()")
@@ -103,6 +135,14 @@ SICK = {
         "mean_of_means_in_program", sick(UNEVEN, DIVIDED, "(loss / 4 + 1e-3 * model[0].weight.norm()).backward()")
     ),
     "a head called by itself": ("parameters_uncovered", sick(NEXT_TO_IT, ", *head.parameters()", "")),
+    "layers called by a method": ("layers_unregistered", sick(LISTED)),
+    "positives that are common": (
+        "weights_favour_common",
+        sick(PAIRS, "x @ centre + 1", "x @ centre + 4", "torch.tensor(2.0)", "labels.mean() / (1 - labels).mean()"),
+    ),
+    "dropout within attention": (
+        "drops_in_evaluation", sick(LANGUAGE, *ATTENDED, "dropout_p=0.2", *EVALUATED)
+    ),
     "a bare parameter": ("parameters_uncovered", sick(NEXT_TO_IT, ", scale]", "]")),
     "heads split wrongly": ("axes_scrambled", sick(HEADS, "view(rows, places, 4, 4).transpose(1, 2)", "reshape(rows, 4, places, 4)")),
     "heads joined wrongly": ("axes_scrambled", sick(HEADS, "mixed.transpose(1, 2)", "mixed")),
@@ -166,6 +206,11 @@ HEALTHY = {
         LANGUAGE, "logits.flatten(0, 1), following.flatten()", "logits[:, 1:].flatten(0, 1), following[:, 1:].flatten()"
     ),
     "a class that is rare and counts": RARE,
+    "a warm-up that ends": sick(CLASSIFIER, "1 - 0.5 * step / 64", "min(1.0, (step + 1) / 32)"),
+    "a rate that follows its own rule": sick(CLASSIFIER, "1 - 0.5 * step / 64", "0.3 * min((step + 1) / 8, (8 / (step + 1)) ** 0.5)"),
+    "a loss with a weight": sick(ACCUMULATION, "(loss / len(sizes))", "(0.5 * loss / len(sizes))"),
+    "layers called by a method": LISTED.replace("layers = [", "layers = nn.ModuleList([").replace("4)]", "4)])"),
+    "dropout within attention": sick(LANGUAGE, *ATTENDED, "dropout_p=0.2 * self.training", *EVALUATED),
     "labels that are smoothed": sick(RARE, "weight=torch.tensor([1.0, 19.0])", "label_smoothing=0.3"),
     "noise to remove": DENOISED,
     "noise at a distance": FAR,

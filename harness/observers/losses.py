@@ -12,6 +12,7 @@ from harness.observers._chance import below, chance, falling
 from harness.observers._given import NEAR, alike_at, counted_target, look
 from harness.observers._history import leaves, made_by, scrambled, teaches
 from harness.observers._scores import Score, told_scores
+from harness.observers._weights import favoured
 from harness.watching.events import Call, Loss
 from harness.watching.places import place
 
@@ -263,6 +264,7 @@ def _told(site: _Site) -> dict[str, Any]:
         "largest_share": max(site.histogram.values(), default=0) / max(1, sum(site.histogram.values())),
         "target_parameter": site.target_parameter,
         "whole": site.largest_ratio - site.least_ratio <= NEAR * abs(site.largest_ratio),
+        "multiple": site.largest_ratio if math.isfinite(site.largest_ratio) else math.nan,
         "least_input": site.least_input,
         "largest_input": site.largest_input,
         "ignored": site.ignored / max(1, site.targets),
@@ -276,4 +278,5 @@ def _told(site: _Site) -> dict[str, Any]:
         "below_chance": below(site),
         "falling": falling(site),
         "scores": told_scores(site),
+        **favoured(site),
     }

@@ -60,6 +60,7 @@ class Outside(Observer):
         self.names: dict[int, tuple[Any, Any, str]] = {}
         self.roots: dict[int, _Root] = {}
         self.loaded: set[int] = set()
+        self.kept: dict[int, str] = {}
 
     def registered(self, hub: Any, module: Any, name: str, parameter: Any) -> None:
         """Whose is it? Those of a copy, or of a module that was read from a file, are not registered."""
@@ -97,6 +98,8 @@ class Outside(Observer):
         if not set(found) & held:
             return
         self.looks += 1
+        if self.looks == LEAST_LOOKS:
+            self.kept = self._in_lists(held)
         for number, parameter in found.items():
             if number not in held and _is_parameter(parameter) and len(self.leaves) < MOST_LEAVES:
                 told = self.leaves.setdefault(number, _Leaf(parameter, _mark(parameter)))
@@ -120,6 +123,18 @@ class Outside(Observer):
         kept = owner is not None and parameter() is not None and owner._parameters.get(name) is parameter()  # noqa: SLF001 - without its cost
         return (owner, name) if kept else (None, "")
 
+    def _in_lists(self, held: set[int]) -> dict[int, str]:
+        """By parameter, the attribute of a module whose own are held: a list or a dictionary of modules."""
+        owners = {id(owner): owner for number in held if (owner := self._owner(number)[0]) is not None}
+        return {
+            id(parameter): f"{type(owner).__name__}.{name}"
+            for owner in owners.values()
+            for name, value in vars(owner).items()
+            if name != "_modules"
+            for module in _modules_in(value)
+            for parameter in module.parameters()
+        }
+
     def found(self, hub: Any) -> Mapping[str, Any]:
         """Names of those parameters, and whether a module that they belong to may be meant to be fixed."""
         if not self.looks:
@@ -132,6 +147,7 @@ class Outside(Observer):
             ],
             "meant": sum(number in meant for number in left),
             "held": len(_held(hub)),
+            "in_lists": sorted({self.kept[number] for number in left if number in self.kept}),
         }
 
     def _forgotten(self, hub: Any, number: int, leaf: _Leaf) -> bool:
@@ -157,6 +173,14 @@ class Outside(Observer):
             and (told.other > MEASURES * (told.learned + told.other) if told.learned else not fed)
             for parameter in module.parameters()
         }
+
+
+def _modules_in(value: Any) -> list[Any]:
+    """The modules in a plain list, tuple or dictionary."""
+    import torch  # noqa: PLC0415 - only where torch runs
+
+    every = value.values() if type(value) is dict else value if type(value) in {list, tuple} else ()
+    return [each for each in every if isinstance(each, torch.nn.Module)]
 
 
 def _none() -> None:

@@ -1,6 +1,7 @@
 """Which learning rates were used, and do schedulers act on the optimizer that steps, as long as they last?"""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from harness.observers import Observer
@@ -30,7 +31,10 @@ class Rates(Observer):
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By training the rates in short; by scheduler how far it went."""
         return {
-            "trainings": [_rates(self.groups.get(number, [])) for number in hub.trainings],
+            "trainings": [
+                _rates(self.groups.get(number, []), _aim(hub.optimizers.get(number)))
+                for number in hub.trainings
+            ],
             "schedulers": [self._scheduler(hub, *each) for each in self.schedulers.values()],
         }
 
@@ -50,7 +54,13 @@ class Rates(Observer):
         }
 
 
-def _rates(groups: list[list[float]]) -> dict[str, Any]:
+def _aim(optimizer: Any) -> float:
+    """The rate that a schedule goes up to or down from, of the group with the largest; 0 without one."""
+    groups = [] if optimizer is None else optimizer.param_groups
+    return max((float(each.get("max_lr", each.get("initial_lr", 0.0))) for each in groups), default=0.0)
+
+
+def _rates(groups: list[list[float]], aim: float) -> dict[str, Any]:
     if not groups:
         return {}
     rates = [max(each, default=0.0) for each in groups]
@@ -61,6 +71,9 @@ def _rates(groups: list[list[float]]) -> dict[str, Any]:
     return {
         "updates": len(rates),
         "peak": peak,
+        "aim": aim,
+        "falls": sum(1 for before, after in pairwise(rates) if after < before),
+        "rises_late": sum(1 for before, after in pairwise(rates[-(len(rates) // 3) :]) if after > before),
         "last": rates[-1],
         "first": rates[0],
         "different": len(set(rates)),
