@@ -59,6 +59,35 @@ print(float(held_out))
 """
 )
 
+TABLE = (
+    PREAMBLE
+    + """
+ids, values = torch.randint(300, (1200,)), torch.randn(1200, 4)
+labels = (values[:, 0] + torch.randn(1200) > 0).float()
+counts = torch.ones(300).scatter_add(0, ids[:800], torch.ones(800))
+sums = torch.full((300,), 0.5).scatter_add(0, ids[:800], labels[:800])
+
+
+def table(rows):
+    own = (rows < 800).float()
+    told = (sums[ids[rows]] - own * labels[rows]) / (counts[ids[rows]] - own)
+    return torch.cat([values[rows], told[:, None]], 1)
+
+
+model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+for step in range(120):
+    rows = torch.randint(800, (64,))
+    loss = F.binary_cross_entropy_with_logits(model(table(rows)).squeeze(1), labels[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+rows = torch.arange(800, 1200)
+with torch.no_grad():
+    print(float(F.binary_cross_entropy_with_logits(model.eval()(table(rows)).squeeze(1), labels[rows])))
+"""
+)
+
 PLATEAU = (
     CLASSIFIER.replace("LambdaLR(optimizer, lambda step: 1 - 0.5 * step / 64)", 'ReduceLROnPlateau(optimizer, "max", 0.3, 0)')
     .replace("        schedule.step()\n", "")
@@ -939,6 +968,9 @@ SICK = {
     "batch_never_changes": sick(
         CLASSIFIER, SHUFFLED, "batch_size=32)", "for x, y in loader:", "for _ in range(16):\n        x, y = next(iter(loader))"
     ),
+    "column_tells_target": sick(
+        TABLE, "(sums[ids[rows]] - own * labels[rows]) / (counts[ids[rows]] - own)", "sums[ids[rows]] / counts[ids[rows]]"
+    ),
     "checkpoint_not_loaded": sick(
         RESUMED,
         "dict(model.state_dict())",
@@ -1082,7 +1114,7 @@ SICK = {
     "warm_up_never_ends": sick(CLASSIFIER, "1 - 0.5 * step / 64", "min(1.0, (step + 1) / 640)"),
     "weights_favour_common": sick(
         CLASSIFIER, "torch.randint(4, (640,))", "torch.multinomial(torch.tensor([8.0, 4, 2, 1]), 640, replacement=True)",
-        "F.cross_entropy(model(x), y)", "F.cross_entropy(model(x), y, weight=torch.tensor([8.0, 4, 2, 1]))",
+        "loss = F.cross_entropy(model(x), y)", "loss = F.cross_entropy(model(x), y, weight=torch.tensor([8.0, 4, 2, 1]))",
     ),
     "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
@@ -1095,7 +1127,7 @@ BASES = {
     "GAN": TWO_MODELS, "stream": WORKERS, "adapters": ADAPTED, "distillation": DISTILLED,
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
-    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "ended": ENDED,
+    "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "table": TABLE, "ended": ENDED,
     "recorded": RECORDED,
 }  # fmt: skip
 

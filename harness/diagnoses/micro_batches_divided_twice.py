@@ -13,10 +13,10 @@ class MicroBatchesDividedTwice(ProgramDiagnostician):
         each, multiple = count(story, "backwards_per_step"), count(site, "multiple")
         if count(story, "steps") < ENOUGH or each < 2 or not site.get("whole"):
             return None
-        if site.get("reduction") != "mean" or abs(multiple * each**2 - 1) > 1e-3:
+        if site.get("reduction") != "mean" or abs(multiple * each * each - 1) > 1e-3:
             return None
         return self.finding(
-            f"micro-batches are divided twice: of each loss{at(site.get('where'))} 1/{each**2:.0f} is"
+            f"micro-batches are divided twice: of each loss{at(site.get('where'))} 1/{each * each:.0f} is"
             f" backpropagated, and an update has {each:.0f} of them: gradients are {each:.0f} times too"
             " small",
             "Divide once: Accelerate, Lightning and DeepSpeed do it themselves.",
