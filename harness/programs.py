@@ -125,6 +125,14 @@ Observed = ScriptModel | PythonModel | TransformersModel
 """Models that train in a PyTorch program of their own, and are observed there."""
 
 
+def answered_by(model: object) -> frozenset[str]:
+    """The probes' questions that are answered of a program as it runs, by what was seen of it or told."""
+    if isinstance(model, CommandModel):
+        return frozenset({"checkpoint"})
+    scored = isinstance(model, TransformersModel) or getattr(model, "evaluate", None) is not None
+    return frozenset({"coverage", "score"} if scored else {"coverage"})
+
+
 def files_of(model: object) -> dict[str, str]:
     """Files that a model names, by key, relative to the case's folder."""
     if isinstance(model, ScriptModel):

@@ -17,7 +17,7 @@ from harness.documents import Mistake, Node
 from harness.model import HarnessError
 from harness.models import describe
 from harness.native import BUILTIN
-from harness.programs import CommandModel, PythonModel, ScriptModel, TransformersModel, files_of
+from harness.programs import CommandModel, PythonModel, ScriptModel, TransformersModel, answered_by, files_of
 from harness.spec import Case, Computed, DecoderModel, MarkovData, TeacherData, TextData
 
 MOST_LAYERS = 10_000
@@ -29,12 +29,13 @@ MOST_NAMES = 6
 def unsuitable(case: Case, root: Node) -> list[Mistake]:
     """What does not suit, at its place in the file; nothing when all does."""
     if isinstance(case.model, CommandModel | ScriptModel | PythonModel):
-        return list(_missing_files(case, root))  # what a program trains, and on what, only it knows
+        # What a program trains, and on what, only it knows.
+        return [*_missing_files(case, root), *_unanswered(case, root)]
     lacking = [name for name in ("data", "optimizer") if getattr(case.config, name) is None]
     if lacking:
         return [Mistake(_nearest(root, ["config"]).start, f"config.{name}: missing") for name in lacking]
     if isinstance(case.model, TransformersModel):
-        return list(_refused_data(case, root))
+        return [*_refused_data(case, root), *_unanswered(case, root)]
     return [
         *_refused_data(case, root),
         *_missing_sources(case, root),
@@ -58,6 +59,18 @@ def _missing_files(case: Case, root: Node) -> Iterator[Mistake]:
         if not isfile(path):  # noqa: PTH113
             text = f"model.{key}: no such file: '{path}'; name it relative to the case's folder"
             yield Mistake(_nearest(root, ["model", key]).start, text)
+
+
+def _unanswered(case: Case, root: Node) -> Iterator[Mistake]:
+    """Checks that ask for what a program, which is run once and as it is, cannot tell."""
+    told = answered_by(case.model)
+    for keys, checks in _expectations(case):
+        for name, check in checks.items():
+            if check.probes and not told.issuperset(check.probes):
+                text = (
+                    f"{'.'.join([*keys, name])}: cannot be asked of a program that is run once; leave it out"
+                )
+                yield Mistake(_nearest(root, [*keys, name]).start, text)
 
 
 def _refused_data(case: Case, root: Node) -> Iterator[Mistake]:
@@ -90,11 +103,15 @@ def _advice(pattern: str, names: Sequence[str]) -> str:
 
 def _patterns(case: Case) -> Iterator[tuple[list[str], str]]:
     """Every tensor pattern with the keys that lead to it."""
-    places: list[tuple[list[str], Mapping[str, Check]]] = [(["expect"], case.expect)]
-    places += [(["expect_on", backend], checks) for backend, checks in case.expect_on.items()]
-    for keys, checks in places:
+    for keys, checks in _expectations(case):
         for name, check in checks.items():
             yield from (([*keys, name, pattern], pattern) for pattern in check.patterns)
+
+
+def _expectations(case: Case) -> Iterator[tuple[list[str], Mapping[str, Check]]]:
+    """Checks with the keys that lead to them."""
+    yield ["expect"], case.expect
+    yield from ((["expect_on", backend], checks) for backend, checks in case.expect_on.items())
 
 
 def _try_data(case: Case) -> None:
