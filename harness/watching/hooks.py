@@ -1,8 +1,6 @@
 """Hooks in torch that tell a hub what a program does. What they wrap gives back what it gave before."""
 
 import functools
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,10 +9,13 @@ from torch.optim import optimizer as optimizers
 
 from harness.model import HarnessError
 from harness.watching.changes import Changes
+from harness.watching.data import loaders, splits, switches
 from harness.watching.events import Call, Loss
 from harness.watching.hub import Hub
 from harness.watching.places import place_of_caller
 from harness.watching.shapes import exchanged
+from harness.watching.sums import additions
+from harness.watching.wrapping import after, before
 
 LOSSES = (
     "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss",
@@ -40,41 +41,8 @@ def install(hub: Hub) -> Changes:
     return changes
 
 
-def _after(changes: Changes, owner: Any, name: str, tell: Callable[..., None]) -> None:
-    """Wrap a function or method: `tell(result, *args, **kwargs)` once it has returned."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        if not torch.compiler.is_compiling():
-            _told(tell, result, *args, **kwargs)
-        return result
-
-    changes.put(owner, name, wrapper)
-
-
-def _told(tell: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """A call that is written in a way we do not know must not break in our hands."""
-    with suppress(Exception):
-        tell(*args, **kwargs)
-
-
-def _before(changes: Changes, owner: Any, name: str, tell: Callable[..., None]) -> None:
-    """Wrap a function or method: `tell(*args, **kwargs)` before it is called."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_compiling():
-            _told(tell, *args, **kwargs)
-        return original(*args, **kwargs)
-
-    changes.put(owner, name, wrapper)
-
-
 def _optimizers(hub: Hub, changes: Changes) -> None:
-    _after(
+    after(
         changes,
         torch.optim.Optimizer,
         "__init__",
@@ -141,7 +109,7 @@ def _losses(hub: Hub, changes: Changes) -> None:
         def tell(result: Any, input: Any, target: Any, *_args: Any, kind: str = kind, **kwargs: Any) -> None:  # noqa: A002 - torch's own name
             hub.tell("loss_computed", Loss(kind, input, target, result, kwargs))
 
-        _after(changes, functional, kind, tell)
+        after(changes, functional, kind, tell)
 
 
 def _clipping(hub: Hub, changes: Changes) -> None:
@@ -166,51 +134,40 @@ def _clipping(hub: Hub, changes: Changes) -> None:
 
 def _scaling(hub: Hub, changes: Changes) -> None:
     scaler = torch.amp.GradScaler
-    _after(changes, scaler, "scale", lambda _, self, *_a, **_k: hub.tell("scaled", self))
-    _before(
+    after(changes, scaler, "scale", lambda _, self, *_a, **_k: hub.tell("scaled", self))
+    before(
         changes, scaler, "unscale_", lambda self, optimizer, *_a, **_k: hub.tell("unscaled", self, optimizer)
     )
 
 
 def _schedulers(hub: Hub, changes: Changes) -> None:
     base = torch.optim.lr_scheduler.LRScheduler
-    _after(
+    after(
         changes,
         base,
         "__init__",
         lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
-    _after(
+    after(
         changes,
         plateau,
         "__init__",
         lambda _, self, optimizer=None, *_a, **_k: hub.tell("scheduler_made", self, optimizer),
     )
-    _after(
+    after(
         changes, plateau, "step", lambda _, self, metrics, *_a, **_k: hub.tell("metric_given", self, metrics)
     )
-
-
-def _loaders(hub: Hub, changes: Changes) -> None:
-    from torch.utils.data import dataloader  # noqa: PLC0415 - a program may do without
-
-    base = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what every kind of pass is made of
-    _after(
-        changes, base, "__init__", lambda _, self, loader, *_a, **_k: hub.tell("loader_started", self, loader)
-    )
-    _after(changes, base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
-    _after(changes, base, "_next_index", lambda drawn, self: hub.tell("indices_drawn", self, drawn))
 
 
 def _checkpoints(hub: Hub, changes: Changes) -> None:
     def loaded(result: Any, module: torch.nn.Module, state: Any, *_: Any, **__: Any) -> None:
         hub.tell("state_loaded", module, state, result)
 
-    _after(changes, torch.nn.Module, "load_state_dict", loaded)
-    _before(changes, torch, "save", lambda value, *_a, **_k: hub.tell("saved", value))
-    _after(changes, torch, "load", lambda value, *_, **__: hub.tell("loaded", value))
-    _after(
+    after(changes, torch.nn.Module, "load_state_dict", loaded)
+    before(changes, torch, "save", lambda value, *_a, **_k: hub.tell("saved", value))
+    after(changes, torch, "load", lambda value, *_, **__: hub.tell("loaded", value))
+    after(
         changes,
         torch.optim.Optimizer,
         "load_state_dict",
@@ -219,7 +176,7 @@ def _checkpoints(hub: Hub, changes: Changes) -> None:
     kinds = [each for each in vars(torch.optim.lr_scheduler).values() if isinstance(each, type)]
     for kind in kinds:
         if "load_state_dict" in vars(kind):
-            _after(
+            after(
                 changes,
                 kind,
                 "load_state_dict",
@@ -238,7 +195,7 @@ def _dropout(hub: Hub, changes: Changes) -> None:
         ) -> None:
             hub.tell("dropped", p, training)
 
-        _after(changes, torch.nn.functional, kind, tell)
+        after(changes, torch.nn.functional, kind, tell)
 
 
 def _differences(hub: Hub, changes: Changes) -> None:
@@ -249,7 +206,7 @@ def _differences(hub: Hub, changes: Changes) -> None:
             if isinstance(other, torch.Tensor) and result.requires_grad:
                 hub.tell("subtracted", one, other, result)
 
-        _after(changes, torch.Tensor, name, tell)
+        after(changes, torch.Tensor, name, tell)
 
 
 def _softmax(hub: Hub, changes: Changes) -> None:
@@ -257,13 +214,13 @@ def _softmax(hub: Hub, changes: Changes) -> None:
         hub.tell("softened", values, dim)
 
     for owner in (torch.nn.functional, torch, torch.Tensor):
-        _after(changes, owner, "softmax", tell)
-        _after(changes, owner, "log_softmax", tell)
+        after(changes, owner, "softmax", tell)
+        after(changes, owner, "log_softmax", tell)
 
     def attended(_: Any, query: Any, key: Any, *__: Any, scale: Any = None, **___: Any) -> None:
         hub.tell("attended", query, key, scale)
 
-    _after(changes, torch.nn.functional, "scaled_dot_product_attention", attended)
+    after(changes, torch.nn.functional, "scaled_dot_product_attention", attended)
 
 
 def _reshapes(hub: Hub, changes: Changes) -> None:
@@ -274,7 +231,7 @@ def _reshapes(hub: Hub, changes: Changes) -> None:
             hub.tell("exchanged", kind, given, result, where)
 
     for owner, name in ((torch.Tensor, "view"), (torch.Tensor, "reshape"), (torch, "reshape")):
-        _after(changes, owner, name, tell)
+        after(changes, owner, name, tell)
 
 
 def _registration(hub: Hub, changes: Changes) -> None:
@@ -289,12 +246,12 @@ def _registration(hub: Hub, changes: Changes) -> None:
             hub.tell("placed", parent, name, module)
 
     for name in ("to", "half", "bfloat16"):
-        _after(changes, modules.Module, name, lambda module, *_a, **_k: hub.tell("converted", module))
+        after(changes, modules.Module, name, lambda module, *_a, **_k: hub.tell("converted", module))
     changes.callback(modules.register_module_parameter_registration_hook(registered).remove)
     changes.callback(modules.register_module_module_registration_hook(placed).remove)
 
 
 HOOKS = (
-    _optimizers, _backward, _modules, _losses, _clipping, _scaling, _schedulers, _loaders, _checkpoints,
-    _dropout, _differences, _softmax, _reshapes, _registration,
+    _optimizers, _backward, _modules, _losses, _clipping, _scaling, _schedulers, _checkpoints, _dropout,
+    _differences, _softmax, _reshapes, _registration, loaders, splits, switches, additions,
 )  # fmt: skip
