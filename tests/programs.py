@@ -929,6 +929,50 @@ for epoch in range(6):
 """
 )
 
+PARTS = (
+    PREAMBLE
+    + """
+from torch.utils.data import Dataset, random_split
+
+patterns = 2 * torch.randn(4, 8)
+
+
+class Noise:
+    def __call__(self, x):
+        return x + 0.3 * torch.randn(x.shape)
+
+
+class Table(Dataset):
+    def __init__(self, labels, transform=None):
+        self.inputs = patterns[labels] + torch.randn(len(labels), 8)
+        self.labels, self.transform = labels, transform
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, number):
+        row = self.inputs[number]
+        return row if self.transform is None else self.transform(row), self.labels[number]
+
+
+full = Table(torch.randint(4, (320,)), Noise())
+train, held_out = random_split(full, [256, 64])
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+loader, other = DataLoader(train, 32, shuffle=True), DataLoader(held_out, 32)
+for epoch in range(5):
+    full.transform = Noise()
+    for x, y in loader:
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    full.transform = None
+    with torch.no_grad():
+        print(float(sum(F.cross_entropy(model(x), y) for x, y in other)))
+"""
+)
+
 
 @dataclass(frozen=True)
 class Sick:
@@ -1117,6 +1161,14 @@ SICK = {
         "loss = F.cross_entropy(model(x), y)", "loss = F.cross_entropy(model(x), y, weight=torch.tensor([8.0, 4, 2, 1]))",
     ),
     "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
+    "transform_shared": sick(
+        PARTS, "[256, 64])\n", "[256, 64])\nheld_out.dataset.transform = None\n", "    full.transform = Noise()\n", "", "    full.transform = None\n", "",
+    ),
+    "shuffled_once": sick(CLASSIFIER, SHUFFLED, SHUFFLED + "\nloader = list(loader)"),
+    "sum_rounded_away": sick(
+        CLASSIFIER, "loader = Data", "right = torch.zeros((), dtype=torch.bfloat16)\nloader = Data", "batch_size=64", "batch_size=1",
+        "            held_out = ", "            right += (model(x).argmax(1) == y).sum()\n            held_out = ",
+    ),
     "workers_repeat_samples": sick(WORKERS, "rows[worker.id :: worker.num_workers]", "rows"),
 }  # fmt: skip
 """By diagnosis that stands alone."""
@@ -1128,7 +1180,7 @@ BASES = {
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
     "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "table": TABLE, "ended": ENDED,
-    "recorded": RECORDED,
+    "recorded": RECORDED, "parts": PARTS,
 }  # fmt: skip
 
 UNUSUAL = {

@@ -9,9 +9,11 @@ from torch.optim import optimizer as optimizers
 
 from harness.model import HarnessError
 from harness.watching.changes import Changes
+from harness.watching.data import loaders, splits, switches
 from harness.watching.events import Call
 from harness.watching.hub import Hub
 from harness.watching.operations import OPERATIONS
+from harness.watching.sums import additions
 from harness.watching.wrapping import after, before
 
 
@@ -142,17 +144,6 @@ def _schedulers(hub: Hub, changes: Changes) -> None:
     )
 
 
-def _loaders(hub: Hub, changes: Changes) -> None:
-    from torch.utils.data import dataloader  # noqa: PLC0415 - a program may do without
-
-    base = dataloader._BaseDataLoaderIter  # noqa: SLF001 - what every kind of pass is made of
-    after(
-        changes, base, "__init__", lambda _, self, loader, *_a, **_k: hub.tell("loader_started", self, loader)
-    )
-    after(changes, base, "__next__", lambda batch, self: hub.tell("batch_loaded", self, batch))
-    after(changes, base, "_next_index", lambda drawn, self: hub.tell("indices_drawn", self, drawn))
-
-
 def _checkpoints(hub: Hub, changes: Changes) -> None:
     def loaded(result: Any, module: torch.nn.Module, state: Any, *_: Any, **__: Any) -> None:
         hub.tell("state_loaded", module, state, result)
@@ -195,6 +186,6 @@ def _registration(hub: Hub, changes: Changes) -> None:
 
 
 HOOKS = (
-    _optimizers, _backward, _modules, _clipping, _scaling, _schedulers, _loaders, _checkpoints, _registration,
-    *OPERATIONS,
+    _optimizers, _backward, _modules, _clipping, _scaling, _schedulers, _checkpoints, _registration,
+    loaders, splits, switches, additions, *OPERATIONS,
 )  # fmt: skip

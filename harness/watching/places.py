@@ -1,5 +1,6 @@
 """Where in the user's own code something was called from."""
 
+import linecache
 import os
 import sys
 import sysconfig
@@ -35,6 +36,14 @@ def place_of_caller() -> str:
     while here is not None and here.f_code.co_filename.startswith(OURS):
         here = here.f_back
     return place(here) if here is not None and is_own(here.f_code.co_filename) else ""
+
+
+def text_of_caller() -> str:
+    """The text of that line."""
+    here: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as above
+    while here is not None and here.f_code.co_filename.startswith(OURS):
+        here = here.f_back
+    return "" if here is None else linecache.getline(here.f_code.co_filename, here.f_lineno).strip()
 
 
 def is_own(name: str) -> bool:
