@@ -67,9 +67,8 @@ def _unanswered(case: Case, root: Node) -> Iterator[Mistake]:
     for keys, checks in _expectations(case):
         for name, check in checks.items():
             if check.probes and not told.issuperset(check.probes):
-                text = (
-                    f"{'.'.join([*keys, name])}: cannot be asked of a program that is run once; leave it out"
-                )
+                advice = "leave it out" if name != "score" else "name what gives it, model.evaluate"
+                text = f"{'.'.join([*keys, name])}: cannot be asked of a program that is run once; {advice}"
                 yield Mistake(_nearest(root, [*keys, name]).start, text)
 
 

@@ -95,7 +95,6 @@ TABLE = {
     "harness.watching.wrapping": " | torch",
     "harness.watching.hooks": "model | torch",
     "harness.watching.operations": " | torch",
-    "harness.watching.wrapping": " | torch",
     "harness.watching.keeper": " | torch",
     "harness.watching.sampling": "model | numpy torch",
     "harness.watching.training": "measure model | numpy torch",

@@ -494,7 +494,22 @@ def test_an_evaluation_that_breaks_is_an_error(case, facts, function, words):
     assert judgement.message.startswith(f"model.evaluate: {words}")
 
 
-def test_a_score_that_nobody_gives_is_missing(case, facts):
-    found = case(text=with_model("{python: 'parts.py:build'}", SCORE))
-    judgement = judged(found, facts(found))
-    assert (judgement.status, judgement.reason) == (Status.ERROR, "missing")
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (
+            SCORE,
+            "expect.score: cannot be asked of a program that is run once; name what gives it, model.evaluate",
+        ),
+        (
+            "  deterministic: true",
+            "expect.deterministic: cannot be asked of a program that is run once; leave it out",
+        ),
+    ],
+)
+def test_what_nobody_can_answer_is_a_mistake_before_anything_runs(case, tmp_path, expected, words):
+    case()
+    path = tmp_path / "asked.yaml"
+    path.write_text(with_model("{python: 'parts.py:build'}", expected))
+    (mistake,) = read_cases([path]).mistakes
+    assert str(mistake).endswith(words)
