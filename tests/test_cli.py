@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import pty
@@ -481,3 +482,30 @@ def test_a_reader_that_has_gone_is_no_error_and_no_pass():
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (141, "")
+
+
+MOVING = """
+from harness.cli._screen import moving_line
+with moving_line("making checkouts") as tell:
+    tell("1234567: [a] case")
+    import time; time.sleep(0.3)
+    print("said")
+"""
+
+
+def test_what_goes_on_is_told_on_a_terminal_and_takes_nothing_from_a_file(tmp_path):
+    ours, theirs = pty.openpty()
+    with (tmp_path / "out").open("wb") as file:
+        for output in (theirs, file):
+            subprocess.run(
+                [sys.executable, "-c", MOVING], stdout=output, stderr=theirs, check=True, timeout=60
+            )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert b"1234567: [a] case" in shown
+    assert shown.count(b"said") == 1
+    assert (tmp_path / "out").read_bytes() == b"said\n"

@@ -235,9 +235,10 @@ def test_a_repository_of_the_suite_runs_its_own(checkout, tmp_path):
 
 
 def test_what_cannot_be_built_or_run_is_told(checkout, tmp_path):
-    short = checkout.commit.short
+    short, told = checkout.commit.short, []
     with pytest.raises(AbsentError, match=f"^{short}: `ls absent` left with exit code 2: .*No such file"):
-        Elsewhere(scratch=tmp_path, build="ls absent").run(checkout, ["line"])
+        Elsewhere(scratch=tmp_path, build="ls absent", tell=told.append).run(checkout, ["line"])
+    assert told == [f"{short}: ls absent"]
     with pytest.raises(AbsentError, match=r"^no-such-program: no such file or folder"):
         Elsewhere(scratch=tmp_path, build="no-such-program").run(checkout, ["line"])
     Path("cases/line.yaml").write_text("schema: 1\n")
