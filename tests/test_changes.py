@@ -327,6 +327,7 @@ def test_two_machines_of_one_name_are_told(told, capsys):
     told(starts("aabbab"))
     main(["history"])
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")] == [
-        "note: host 01234567 is the name of several machines, whose starts alternate: give each a host name of its own"
+        "note: host 01234567 is the name of several machines, whose starts alternate: give each a host name of its own",
+        "note: changes of time and memory are told from 20 comparable runs on; here are 6 at most",
     ]
     assert namesakes(starts("aabbcc")) == namesakes(starts(["a", None, "a", "b"])) == ()

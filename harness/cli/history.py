@@ -40,7 +40,7 @@ def history(
             say(f"no runs in {recorded.where}")
     for line in history_lines(runs):
         say(_words(line))
-    for note in (*_clock(every), *_namesakes(every)):
+    for note in (*_clock(every), *_namesakes(every), *_few(every)):
         say(note)
     found = changes(well_dated(every, time.time()))
     for change in found[-limit:]:
@@ -65,6 +65,16 @@ def _clock(runs: "Sequence[Run]") -> list[str]:
     first = f"{found[0].id[:11]} of {_when(found[0].started)}"
     said = "dated after now or before the commit: a clock was wrong; what changed is told without them"
     return [f"note: {counted(len(found), 'run')} (first {first}) {said}"]
+
+
+def _few(runs: "Sequence[Run]") -> list[str]:
+    """A note where no series is long enough yet: silence on times would be taken for good news."""
+    from harness.change_points import FIRST, SHORTEST  # noqa: PLC0415 - heavy
+    from harness.history import series  # noqa: PLC0415 - heavy
+
+    longest = max((len(one.points) for one in series(runs, "step_time")), default=0)
+    said = f"changes of time and memory are told from {FIRST + SHORTEST} comparable runs on"
+    return [f"note: {said}; here are {longest} at most"] if SHORTEST <= longest < FIRST + SHORTEST else []
 
 
 def _namesakes(runs: "Sequence[Run]") -> list[str]:
