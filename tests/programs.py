@@ -973,6 +973,59 @@ for epoch in range(5):
 """
 )
 
+MAPS = (
+    PREAMBLE
+    + """
+down, across = torch.arange(12)[:, None], torch.arange(12)
+middle = 2 + 7 * torch.rand(2, 256, 1, 1)
+masks = ((down - middle[0]) ** 2 + (across - middle[1]) ** 2 < 6).float()
+images = masks + 0.4 * torch.randn(256, 12, 12)
+
+
+def turned(maps, how):
+    for axis in (1, 2):
+        maps = torch.where(how[axis - 1], maps.flip(axis), maps)
+    return maps
+
+
+model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(80):
+    rows, how = torch.randint(256, (16,)), torch.rand(2, 16, 1, 1) < 0.5
+    x, y = turned(images[rows], how).unsqueeze(1), turned(masks[rows], how)
+    loss = F.binary_cross_entropy_with_logits(model(x).squeeze(1), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+FORECAST = (
+    PREAMBLE
+    + """
+class Forecaster(nn.Module):
+    def __init__(self, features=1):
+        super().__init__()
+        self.memory, self.head = nn.GRU(features, 24, batch_first=True), nn.Linear(24, features)
+
+    def forward(self, x):
+        return self.head(self.memory(x)[0])
+
+
+pace, start = 0.2 + 0.4 * torch.rand(256, 1), 6 * torch.rand(256, 1)
+waves = torch.sin(pace * torch.arange(25) + start).unsqueeze(2) + 0.05 * torch.randn(256, 25, 1)
+model = Forecaster()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(80):
+    rows = waves[torch.randint(256, (16,))]
+    x, y = rows[:, :-1], rows[:, 1:]
+    loss = F.mse_loss(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 
 @dataclass(frozen=True)
 class Sick:
@@ -1160,6 +1213,8 @@ SICK = {
         CLASSIFIER, "torch.randint(4, (640,))", "torch.multinomial(torch.tensor([8.0, 4, 2, 1]), 640, replacement=True)",
         "loss = F.cross_entropy(model(x), y)", "loss = F.cross_entropy(model(x), y, weight=torch.tensor([8.0, 4, 2, 1]))",
     ),
+    "orientation_differs": sick(MAPS, "turned(masks[rows], how)", "turned(masks[rows], torch.rand(2, 16, 1, 1) < 0.5)"),
+    "own_value_is_target": sick(FORECAST, "rows[:, 1:]", "rows[:, :-1]"),
     "windows_overlap": sick(RECORDED, "held_out[:6] = True\nheld_out = held_out.flatten()", "held_out = torch.rand(24 * 12) < 0.25"),
     "transform_shared": sick(
         PARTS, "[256, 64])\n", "[256, 64])\nheld_out.dataset.transform = None\n", "    full.transform = Noise()\n", "", "    full.transform = None\n", "",
@@ -1180,7 +1235,7 @@ BASES = {
     "segments": SEGMENTS, "translation": TRANSLATION, "masked language model": MASKED, "contrastive": CONTRASTIVE,
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
     "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "table": TABLE, "ended": ENDED,
-    "recorded": RECORDED, "parts": PARTS,
+    "recorded": RECORDED, "parts": PARTS, "maps": MAPS, "forecast": FORECAST,
 }  # fmt: skip
 
 UNUSUAL = {

@@ -101,6 +101,7 @@ TABLE = {
     "harness.watching.questions": " | torch",
     "harness.watching.derivatives": " | torch",
     "harness.watching.tokens": " | torch",
+    "harness.watching.values": " | torch",
     "harness.watching.gradients": " | torch",
     "harness.watching.samples": " | torch",
     "harness.watching.tensors": " | torch",

@@ -74,6 +74,7 @@ class Behaviour(Observer):
             last.hidden += hides(last.inputs, target)
         if loss.predicted.untyped_storage().data_ptr() == last.storage and not loss.target.requires_grad:
             last.kind, last.target = loss.kind, target
+            last.begins = int(loss.predicted.storage_offset())
             last.loss = _again(loss, target) if loss.predicted.numel() == prod(last.shape) else None
 
     def found(self, hub: Any) -> Mapping[str, Any]:

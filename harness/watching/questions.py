@@ -19,6 +19,7 @@ from harness.watching.replay import LastCall, output_of, with_first
 from harness.watching.samples import felt, isolated, place_in_batch
 from harness.watching.tensors import first_tensor, is_mask
 from harness.watching.tokens import given_answer, positions
+from harness.watching.values import own_value
 
 MOST_PARAMETERS = 50_000_000
 LEAST_ROWS = 8
@@ -182,7 +183,7 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
 
 QUESTIONS = (
     _repeats, _rows_alike, _follows_input, isolated, felt, place_in_batch, positions, given_answer,
-    _mask_kept, _modes_agree, _dead_units, reached, through_time,
+    own_value, _mask_kept, _modes_agree, _dead_units, reached, through_time,
     derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

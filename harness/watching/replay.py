@@ -11,7 +11,10 @@ from harness.watching.tensors import first_tensor
 
 @dataclass(slots=True)
 class LastCall:
-    """The last call of a model that led to an update, and the loss of it where that can be repeated."""
+    """The last call of a model that led to an update, and the loss of it where that can be repeated.
+
+    begins: where in the output's memory that part begins which is held to the target.
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -20,6 +23,7 @@ class LastCall:
     loss: "Callable[[Any], Any] | None" = None
     target: Any = None
     kind: str = ""
+    begins: int = 0
     shifts: dict[int, float] = field(default_factory=dict)
     hidden: int = 0
 
