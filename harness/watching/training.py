@@ -14,7 +14,7 @@ from harness.watching.sampling import WHOLE, Sample, norms, places_of, sample
 
 MOST_ROWS = 4096
 """With more steps than this, every second row is dropped, and from then on every second step recorded."""
-ROUNDED = 16
+ROUNDED = 4
 """Units of the least precise digit."""
 COLUMNS = (
     "gradient_norm", "clipped_norm", "gradient_largest", "gradient_nonzero", "weight_norm", "weight_mean",
