@@ -206,6 +206,7 @@ HEALTHY = {
         LANGUAGE, "logits.flatten(0, 1), following.flatten()", "logits[:, 1:].flatten(0, 1), following[:, 1:].flatten()"
     ),
     "a class that is rare and counts": RARE,
+    "weights without their name": RARE.replace("labels, weight=", "labels, "),
     "a warm-up that ends": sick(CLASSIFIER, "1 - 0.5 * step / 64", "min(1.0, (step + 1) / 32)"),
     "a rate that follows its own rule": sick(CLASSIFIER, "1 - 0.5 * step / 64", "0.3 * min((step + 1) / 8, (8 / (step + 1)) ** 0.5)"),
     "a loss with a weight": sick(ACCUMULATION, "(loss / len(sizes))", "(0.5 * loss / len(sizes))"),

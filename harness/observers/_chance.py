@@ -22,12 +22,12 @@ def chance(site: Any) -> float:
 
 def _of_labels(site: Any) -> float:
     """The entropy of the labels as the loss counts them: with the weights of classes, and smoothed."""
-    weights, smoothed = site.options.get("weight"), float(site.options.get("label_smoothing", 0.0))
+    weights, smoothed = site.weights, site.smoothed
     if weights is not None and smoothed:
         return math.nan
     classes = np.array(list(site.histogram))
     counts = np.array(list(site.histogram.values()), np.float64)
-    counts *= 1.0 if weights is None else weights.detach().double().cpu().numpy()[classes]
+    counts *= 1.0 if weights is None else weights[classes]
     shares = (1 - smoothed) * counts / max(counts.sum(), 1e-300)
     each = smoothed / max(1, site.classes)
     shares = np.concatenate([shares + each, np.full(max(0, site.classes - len(shares)), each)])

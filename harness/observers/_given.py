@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.observers._blind import KINDS, blind, remember
 from harness.observers._scores import score
+from harness.observers._weights import weights_of
 from harness.watching.events import Loss
 
 MOST_CLASSES = 100_000
@@ -25,6 +26,8 @@ def counted_target(loss: Loss) -> Any:
 def look(site: Any, loss: Loss) -> None:
     """One call of a loss function: its site counts what was given."""
     target = counted_target(loss)
+    site.smoothed = float(loss.options.get("label_smoothing", 0.0))
+    site.weights = weights_of(loss)
     site.looked += 1
     site.target_gradients += loss.target.requires_grad
     values = loss.predicted.detach().float()

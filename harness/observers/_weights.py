@@ -4,19 +4,30 @@ from typing import Any
 
 import numpy as np
 
+from harness.watching.events import Loss
+
 UNEVEN = 3.0
 """Times that the commonest class is as common as the rarest, for weights to matter."""
 LEAST_TARGETS = 100
 
 
+def weights_of(loss: Loss) -> Any:
+    """What a loss function is told of classes to count more, as numbers (K,); None where it is told nothing.
+
+    Of two classes, how much more the positive one counts (1,).
+    """
+    told = loss.options.get("pos_weight" if loss.kind.startswith("binary") else "weight")
+    if told is None or told.dim() > 1 or loss.kind == "binary_cross_entropy":
+        return None
+    return told.detach().double().reshape(-1).cpu().numpy()
+
+
 def favoured(site: Any) -> dict[str, Any]:
     """slope, fit: of the logarithm of weights over that of counts, and its correlation; nothing if even."""
-    weights = site.options.get("pos_weight" if site.kind.startswith("binary") else "weight")
-    counts = _counts(site)
-    if weights is None or len(counts) < 2 or min(counts.values()) < 1 or sum(counts.values()) < LEAST_TARGETS:
+    own, counts = site.weights, _counts(site)
+    if own is None or len(counts) < 2 or min(counts.values()) < 1 or sum(counts.values()) < LEAST_TARGETS:
         return {}
     how_many = np.log(np.array(list(counts.values()), np.float64))
-    own = weights.detach().double().reshape(-1).cpu().numpy()
     own = np.array([1.0, own[0]]) if site.kind.startswith("binary") else own[list(counts)]
     if own.min() <= 0 or np.ptp(how_many) < np.log(UNEVEN) or np.ptp(own) == 0:
         return {}

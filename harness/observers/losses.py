@@ -34,7 +34,8 @@ class _Site:
     where: str
     training: bool
     reduction: str = "mean"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    smoothed: float = 0.0
+    weights: Any = None
     calls: int = 0
     looked: int = 0
     unit_range: int = 0
@@ -165,7 +166,7 @@ class Losses(Observer):
         training = torch.is_grad_enabled() and bool(loss.predicted.requires_grad)
         site = self.sites.setdefault((loss.kind, where, training), _Site(loss.kind, where, training))
         site.calls += 1
-        site.reduction, site.options = str(loss.options.get("reduction", "mean")), loss.options
+        site.reduction = str(loss.options.get("reduction", "mean"))
         if loss.result.numel() == 1 and len(site.values) < 1_000_000:
             site.values.append(float(loss.result.detach()))
             site.fresh = True

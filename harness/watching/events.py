@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss function of `torch.nn.functional` gave a result. kind: its name; options: by name only."""
+    """A loss function of `torch.nn.functional` gave a result. kind: its name; options: by name."""
 
     kind: str
     predicted: "torch.Tensor"

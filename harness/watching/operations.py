@@ -1,5 +1,7 @@
 """Hooks in torch's operations on tensors: losses, dropout, softmax, attention, differences, reshapes."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,11 +22,18 @@ LOSSES = (
 def _losses(hub: Hub, changes: Changes) -> None:
     functional = torch.nn.functional
     for kind in LOSSES:
+        after(changes, functional, kind, _loss_teller(hub, kind))
 
-        def tell(result: Any, input: Any, target: Any, *_args: Any, kind: str = kind, **kwargs: Any) -> None:  # noqa: A002 - torch's own name
-            hub.tell("loss_computed", Loss(kind, input, target, result, kwargs))
 
-        after(changes, functional, kind, tell)
+def _loss_teller(hub: Hub, kind: str) -> Callable[..., None]:
+    names = tuple(inspect.signature(getattr(torch.nn.functional, kind)).parameters)[2:]
+
+    def tell(result: Any, input: Any, target: Any, *rest: Any, **options: Any) -> None:  # noqa: A002 - torch's own name
+        # Not all of the options need be given, nor by name.
+        named = {**dict(zip(names, rest, strict=False)), **options}
+        hub.tell("loss_computed", Loss(kind, input, target, result, named))
+
+    return tell
 
 
 DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
