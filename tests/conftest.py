@@ -34,3 +34,13 @@ def browser(tmp_path_factory):
     driver = selenium.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory):
+    """Takes programs and says what is wrong with them; they share what it has imported."""
+    from observed import Clinic
+
+    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
+    yield clinic
+    clinic.close()

@@ -5,7 +5,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from observed import Clinic
 from programs import BASES, COMPILED, FAREWELL, SICK, UNUSUAL
 
 from harness.codec import read_facts, write_facts
@@ -16,13 +15,6 @@ from harness.testing import healthy_facts
 
 HEALTHY = {**BASES, **UNUSUAL}
 ALONE = sorted(name for name, cls in working("diagnoses").items() if cls.alone)
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 def test_every_diagnosis_that_stands_alone_has_a_program():

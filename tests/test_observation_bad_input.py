@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-from observed import Clinic
 from programs import BASES
 
 from harness.cli import main
@@ -15,13 +14,6 @@ TRAINING = BASES["regression"]
 LOOP = "for step in range(60):"
 END = "    optimizer.step()\n"
 AT_20 = END + "    if step == 20:\n        "
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 def at_20(statement, head=""):

@@ -1,7 +1,6 @@
 """What feeds a training, and what it is summed up in: other forms of what is sick, and healthy ones."""
 
 import pytest
-from observed import Clinic
 from programs import BASES, sick
 
 PARTS, CLASSIFIER, REGRESSION = (BASES[name] for name in ("parts", "classifier", "regression"))
@@ -150,13 +149,6 @@ GUESSED = {
     ),
     "another one for all": ("transform_shared", sick(ALWAYS, SPLIT, SPLIT + CROPS + "full.transform = Crop()\n")),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 @pytest.mark.parametrize("case", SICK)

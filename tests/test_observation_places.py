@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from observed import Clinic
 from programs import FORECAST, MAPS, PREAMBLE, sick
 
 from harness.diagnoses.orientation_differs import OrientationDiffers
@@ -162,13 +161,6 @@ model = Upright()""",
     "without the first place": sick(FORECAST, "rows[:, :-1], rows[:, 1:]", "rows, rows[:, 1:]", "model(x), y", "model(x)[:, :-1], y"),
     "what came before": sick(FORECAST, "rows[:, :-1], rows[:, 1:]", "rows, rows[:, :-1]", "model(x), y", "model(x)[:, 1:], y"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 @pytest.mark.parametrize("case", SICK)

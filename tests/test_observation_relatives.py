@@ -1,7 +1,6 @@
 """Other forms of what the sick programs have, and healthy ones that look alike."""
 
 import pytest
-from observed import Clinic
 from programs import BASES, CLASSIFIER, LANGUAGE, PREAMBLE, SEGMENTS, sick
 
 from harness.watching.shapes import exchanged
@@ -220,13 +219,6 @@ HEALTHY = {
         PAIRS, "    optimizer.zero_grad()", "    loss = loss + F.binary_cross_entropy_with_logits(model(-x).squeeze(1), 1 - labels)\n    optimizer.zero_grad()"
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 @pytest.mark.parametrize("case", SICK)

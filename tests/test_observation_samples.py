@@ -1,7 +1,6 @@
 """Samples that do not stand for themselves: what is meant so is no finding."""
 
 import pytest
-from observed import Clinic
 from programs import BASES, LANGUAGE, PREAMBLE, SEQUENCE_FIRST, sick
 
 QUANTISED = sick(
@@ -45,13 +44,6 @@ MASKED_BATCH = sick(
     "model(ids)",
     "model(ids, 0.1 * torch.randn(8, 1, 16))",
 ).text
-
-
-@pytest.fixture(scope="module")
-def clinic(tmp_path_factory):
-    clinic = Clinic(tmp_path_factory.mktemp("clinic"))
-    yield clinic
-    clinic.close()
 
 
 def asked(seen):
