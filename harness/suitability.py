@@ -67,7 +67,8 @@ def _unanswered(case: Case, root: Node) -> Iterator[Mistake]:
     for keys, checks in _expectations(case):
         for name, check in checks.items():
             if check.probes and not told.issuperset(check.probes):
-                advice = "leave it out" if name != "score" else "name what gives it, model.evaluate"
+                scorable = name == "score" and hasattr(case.model, "evaluate")
+                advice = "name what gives it, model.evaluate" if scorable else "leave it out"
                 text = f"{'.'.join([*keys, name])}: cannot be asked of a program that is run once; {advice}"
                 yield Mistake(_nearest(root, [*keys, name]).start, text)
 
