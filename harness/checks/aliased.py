@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from harness.checks import Check
-from harness.checks._common import listed, unanswered
+from harness.checks._common import listed, missing, unanswered
 from harness.model import Facts, Status, Verdict
 
 
@@ -23,7 +23,9 @@ class Aliased(Check):
         lacking = unanswered(self.name, facts, "coverage", "which tensors share memory")
         if lacking:
             return [lacking]
-        pairs = facts.answers["coverage"].facts["aliased"]
+        pairs = facts.answers["coverage"].facts.get("aliased")
+        if pairs is None:  # of a program that runs as it is, only what moves is seen
+            return [missing(self.name, "which tensors share memory")]
         shown = listed([f"{one} and {other}" for one, other in pairs])
         why = "they are one tensor under two names (one layer used twice?)"
         bad = f"{len(pairs)} pairs of tensors share memory, expected none: {shown}; {why}"
