@@ -1154,6 +1154,7 @@ SICK = {
     "axes_scrambled": sick(SEGMENTS, "model(x)", "model(x.transpose(1, 2).reshape(16, 2, 10))"),
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
     "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
+    "decay_outweighs_loss": sick(CLASSIFIER, "model.parameters(), lr=1e-2", "model.parameters(), lr=1e-2, weight_decay=0.1"),
     "tie_lost": sick(TIED, "model = Net()\n", "model = Net()\nmodel.tokens = nn.Embedding(16, 16)\n"),
     "target_trained_along": sick(
         DISTILLED,

@@ -230,7 +230,7 @@ def test_every_case_of_the_documentation_is_good(tmp_path, monkeypatch):
     cases = blocks(README, "case")
     whole = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "schema:" in block]
     assert sorted(whole) == sorted(cases.values())
-    for name, text in cases.items():
+    for name, text in (cases | blocks(README, "file")).items():
         Path(name).write_text(text)
     assert main(["lint", "."]) == 0
 
@@ -301,11 +301,8 @@ def test_the_programs_that_are_shown_do_what_is_shown(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     case, _, change = name.partition(", ")
-    old, _, new = change.partition(" -> ")
-    program = "train.c" if case == "engine.yaml" else "finetune.py"
-    text = blocks(README, "file")[program]
-    assert text.count(old) == 1 or not change
-    Path(program).write_text(text.replace(old, new) if change else text)
+    program = {"engine.yaml": "train.c", "finetune.yaml": "finetune.py"}.get(case, "train.py")
+    _written(program, change)
     Path(case).write_text(blocks(README, "case")[case])
     _made_ready(program)
     assert main(["run", case]) == (1 if change else 0)
@@ -314,14 +311,32 @@ def test_the_programs_that_are_shown_do_what_is_shown(tmp_path, monkeypatch, cap
     assert appear_in_order(shown, said.splitlines()), said
 
 
+@pytest.mark.parametrize("name", list(blocks(README, "doctor")))
+def test_what_the_doctor_is_shown_to_say_comes(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    program, _, change = name.partition(", ")
+    _written(program, change)
+    assert main(["doctor", program]) == 1
+    shown = [line for line in blocks(README, "doctor")[name].splitlines() if not line.startswith("loss ")]
+    said = capsys.readouterr().out
+    assert appear_in_order(shown, said.splitlines()), said
+
+
+def _written(program, change):
+    """A program of the README in a file, as it is or with a change `old -> new`."""
+    text, (old, _, new) = blocks(README, "file")[program], change.partition(" -> ")
+    assert text.count(old) == 1 or not change
+    Path(program).write_text(text.replace(old, new) if change else text)
+
+
 def _made_ready(program):
     """Compiled, or able to be imported; else there is nothing to see here."""
     if program == "finetune.py":
         pytest.importorskip("transformers")
         pytest.importorskip("accelerate")
-    elif shutil.which("cc") is None:
+    elif program == "train.c" and shutil.which("cc") is None:
         pytest.skip("needs a C compiler")
-    else:
+    elif program == "train.c":
         subprocess.run(["cc", "-O2", "-o", "train", program, "-lm"], check=True)
 
 

@@ -1,0 +1,63 @@
+"""How hard does weight decay pull, beside the gradients of the loss?"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.observers import Observer
+
+FIRST = 0.25
+"""Of the updates: once a loss is fitted, its gradients are as small as the decay that they stand against."""
+DECOUPLED = ("AdamW", "Adafactor", "Muon")
+
+
+class Decays(Observer):
+    """Reads the norms of weights, gradients and updates at the end."""
+
+    def found(self, hub: Any) -> Mapping[str, Any]:
+        """By training: the decay's pull over the loss's, for the matrix in the middle of all."""
+        return {
+            "trainings": [
+                _pull(training, hub.optimizers.get(number)) for number, training in hub.trainings.items()
+            ]
+        }
+
+
+def _pull(training: Any, optimizer: Any) -> dict[str, Any]:
+    """Empty where nothing decays."""
+    rows = training.rows[: math.ceil(FIRST * len(training.rows))]
+    decays = _decays(training, optimizer)
+    if optimizer is None or not rows or not decays.any():
+        return {}
+    apart = _decoupled(optimizer)
+    weights = np.array([row.columns["weight_norm"] for row in rows])
+    moved = np.array([row.columns["update_norm" if apart else "clipped_norm"] for row in rows])
+    rates = np.array([[row.rate if apart else 1.0] for row in rows])
+    with np.errstate(all="ignore"):
+        # Of an update that decay is a part of, the rest is the loss's.
+        share = np.where(moved > 0, decays * weights * rates / moved, np.nan)[:, decays > 0]
+    known = share[np.isfinite(share)]
+    last = training.rows[-1].columns["weight_norm"][decays > 0]
+    return {
+        "pull": float(np.median(known)) if known.size else 0.0,
+        "decay": float(decays.max()),
+        "apart": apart,
+        "left": float(np.median(last / np.maximum(weights[0, decays > 0], 1e-30))),
+        "kind": type(optimizer).__name__,
+    }
+
+
+def _decays(training: Any, optimizer: Any) -> Any:
+    """By tensor its weight decay; 0 for vectors, which may be anything (P,)."""
+    groups = [] if optimizer is None else optimizer.param_groups
+    by_tensor = {
+        id(each): float(group.get("weight_decay") or 0.0) for group in groups for each in group["params"]
+    }
+    return np.array([by_tensor.get(id(each), 0.0) if each.dim() > 1 else 0.0 for each in training.parameters])
+
+
+def _decoupled(optimizer: Any) -> bool:
+    own = any(group.get("decoupled_weight_decay") for group in optimizer.param_groups)
+    return own or type(optimizer).__name__ in DECOUPLED
