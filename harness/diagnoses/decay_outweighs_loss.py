@@ -1,4 +1,4 @@
-"""Weight decay pulls as hard as the loss does, from the beginning: the weights shrink in place of learning."""
+"""Weight decay pulls as hard as the loss does from the beginning: weights shrink in place of learning."""
 
 from harness.diagnoses._program import ProgramDiagnostician, count, of_training, steps_of
 from harness.model import Diagnosis, Facts
@@ -22,8 +22,8 @@ class DecayOutweighsLoss(ProgramDiagnostician):
             return None
         within = "" if told.get("apart") else ", which adds it to the gradient"
         return self.finding(
-            f"weight decay of {count(told, 'decay'):.4g} ({told.get('kind')}{within}) pulls {pull:.2g} times as"
-            f" hard as the loss from the beginning: matrices end at {left:.0%} of their first size",
+            f"weight decay of {count(told, 'decay'):.4g} ({told.get('kind')}{within}) pulls {pull:.2g} times"
+            f" as hard as the loss from the beginning: matrices end at {left:.0%} of their first size",
             "Decay less" + (" (1e-4 is usual), or use AdamW." if within else " (0.01 to 0.1 is usual)."),
             0.85 if pull > 1 else 0.7,
             step=0,
