@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.diagnoses import PROOF, Diagnostician
 from harness.judge import diagnose
-from harness.model import Diagnosis, Facts, Outcome
+from harness.model import BrokenError, Diagnosis, Facts, Outcome
 from harness.units import show
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -50,7 +50,7 @@ class Examination:
 
     findings: with evidence that stands by itself; guesses: what may be meant so. looked_at: observers that
     saw something; unasked: what could not be asked, and why. seconds: of the program; observing: of them, for
-    observation.
+    observation. broke: what failed in the observation that all of it builds on.
     """
 
     script: str
@@ -65,10 +65,13 @@ class Examination:
     unasked: tuple[str, ...]
     seconds: float
     observing: float
+    broke: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 healthy, 1 sick, 2 the program could not be run, or trains nothing that can be seen."""
+        """0 healthy, 1 sick, 2 the program could not be run, or trains nothing that is seen, 3 we broke."""
+        if self.broke:
+            return BrokenError.exit_code
         if self.findings:
             return 1
         return 0 if self.trainings and self.ending.well else 2
@@ -76,6 +79,8 @@ class Examination:
     @property
     def verdict(self) -> str:
         """The whole in one line."""
+        if self.broke:
+            return f"not judged: observation broke: {self.broke}"
         if self.findings:
             more = f", and {len(self.findings) - 1} more" if len(self.findings) > 1 else ""
             return f"sick: {self.findings[0].cause}{more}"
@@ -99,11 +104,12 @@ def examine(
     script: str, facts: Sequence[Facts], ending: Ending, diagnosticians: Iterable[Diagnostician]
 ) -> Examination:
     """Judge what was seen of every training of a program. facts: one a training, the largest first."""
-    asked = [one for one in diagnosticians if one.alone]
-    found = _distinct(diagnosis for each in facts for diagnosis in diagnose(asked, each))
     first = facts[0] if facts else Facts(outcome=Outcome.COMPLETED)
     parameters = _facts(first, "parameters")
     program = _facts(first, "program")
+    broke = str(program.get("broken", {}).get("keeper", ""))
+    asked = [] if broke else [one for one in diagnosticians if one.alone]
+    found = _distinct(diagnosis for each in facts for diagnosis in diagnose(asked, each))
     return Examination(
         script=script,
         ending=ending,
@@ -119,6 +125,7 @@ def examine(
         unasked=_unasked(first),
         seconds=float(program.get("seconds", 0.0)),
         observing=float(program.get("observing", 0.0)),
+        broke=broke,
     )
 
 

@@ -32,7 +32,7 @@ class Healthy(Check):
             return [missing(self.name, "what observers see of a program")]
         found = list(_findings(facts))
         proven = [each for each in found if each["weight"] >= PROOF]
-        if proven:
+        if proven and "keeper" not in program.facts.get("broken", {}):
             return [self._sick(each) for each in proven]
         broken = [*program.facts.get("broken", {}), *(each["name"] for each in found if not each["weight"])]
         if broken:

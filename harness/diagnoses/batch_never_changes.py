@@ -1,5 +1,8 @@
 """The same batch is trained on again and again although there are more."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.diagnoses._evidence import found
 from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
@@ -29,6 +32,11 @@ class BatchNeverChanges(ProgramDiagnostician):
         return self.finding(
             f"one batch is trained on at all {steps:.0f} steps, and {why}",
             "Go through the loader; next(iter(loader)) begins again each time.",
-            # Drawn once and kept: to fit one batch may be what is wanted.
-            0.85 if again else 0.45,
+            # Drawn once and kept: to fit one batch may be what is wanted, unless others are judged by it.
+            0.85 if again else 0.7 if more and _judged_on_others(told) else 0.45,
         )
+
+
+def _judged_on_others(told: Mapping[str, Any]) -> bool:
+    """Whether the model is evaluated, on samples that it was not trained on."""
+    return count(told, "evaluated_batches") > 0 and count(told, "trained_share") < 0.1

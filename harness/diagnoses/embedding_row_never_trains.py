@@ -3,6 +3,9 @@
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
+TURNED = 1e-3
+"""Of its length: a table that another layer shares trains by way of that."""
+
 
 class EmbeddingRowNeverTrains(ProgramDiagnostician):
     """Reads where the padding index stands among the ids."""
@@ -11,7 +14,7 @@ class EmbeddingRowNeverTrains(ProgramDiagnostician):
         """Alone, or between other ids."""
         for one in entries(facts, "layers", "embeddings"):
             calls, used = min(count(one, "calls"), 64), count(one, "used")
-            if calls >= ENOUGH and used > 0.3 * calls:
+            if calls >= ENOUGH and used > 0.3 * calls and count(one, "moved") < TURNED:
                 return self.finding(
                     f"row {count(one, 'padding'):.0f} of {one.get('name') or 'an embedding'} never"
                     " trains: it is its"

@@ -11,7 +11,7 @@ class TrainsInEvaluationMode(ProgramDiagnostician):
         """Most updates, of a model with layers that know the difference."""
         for modes in entries(facts, "modes", "models"):
             off, on = count(modes, "eval_steps"), count(modes, "train_steps")
-            layers = count(modes, "dropping") + count(modes, "normalizing")
+            layers = count(modes, "quieted")
             if off + on < ENOUGH or off < 0.3 * (off + on) or not layers:
                 continue
             return self.finding(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.watching.replay import LastCall
 
 MOST_SECONDS = 20.0
+MOST_WIDTHS = 4
 
 
 class Behaviour(Observer):
@@ -21,6 +22,7 @@ class Behaviour(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.calls: dict[int, LastCall] = {}
+        self.widths: dict[int, set[int]] = {}
         self.pending: Any = None
         self.depth = 0
 
@@ -45,8 +47,16 @@ class Behaviour(Observer):
             return
         last = LastCall(call.args, call.kwargs, first.untyped_storage().data_ptr(), tuple(first.shape))
         self.calls[id(call.module)] = last
+        last.widths = self._widths(call.module, last.inputs)
         if target is not None and is_tokens(last.inputs):
             last.shifts = shifts_of(last.inputs, *target)
+
+    def _widths(self, module: Any, inputs: Any) -> int:
+        """How many different lengths this model's samples had."""
+        known = self.widths.setdefault(id(module), set())
+        if inputs is not None and inputs.dim() > 1 and len(known) < MOST_WIDTHS:
+            known.add(int(inputs.shape[1]))
+        return len(known)
 
     def loss_computed(self, hub: Any, loss: Loss) -> None:
         """A loss of an output as it came can be repeated on a copy; its target tells what is predicted."""

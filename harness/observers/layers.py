@@ -18,6 +18,7 @@ class Layers(Observer):
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.embeddings: dict[int, dict[str, Any]] = {}
+        self.rows: dict[int, Any] = {}
         self.tables: dict[int, dict[str, Any]] = {}
         self.normalized = self.alone = 0
 
@@ -57,8 +58,18 @@ class Layers(Observer):
         told["calls"] += 1
         if told["calls"] > CLOSELY:
             return
+        told["moved"] = self._moved(module)
         padding = ids == module.padding_idx
         told["used"] += bool(padding.any() if ids.dim() == 1 else _inside(padding.reshape(-1, ids.shape[-1])))
+
+    def _moved(self, module: Any) -> float:
+        """How far the row has turned since the first call: decay shrinks it, what is learned turns it.
+
+        A layer that shares the table, as one that gives logits, trains that row.
+        """
+        row = module.weight[module.padding_idx].detach().double()
+        unit = (row / max(float(row.norm()), 1e-12)).cpu().numpy()
+        return float(abs(unit - self.rows.setdefault(id(module), unit)).max())
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By embedding; and how many batches had one sample."""

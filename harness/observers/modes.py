@@ -23,6 +23,7 @@ class _Modes:
     train_steps: int = 0
     eval_steps: int = 0
     eval_after_train: int = 0
+    quieted: int = 0
     first_eval_step: int = -1
     quiet_train: int = 0
     quiet_eval: int = 0
@@ -113,15 +114,15 @@ class Modes(Observer):
             modes.eval_after_train += not training and modes.train_steps > 0
             if not training and modes.first_eval_step < 0:
                 modes.first_eval_step = hub.step - 1
+                modes.quieted = _quieted(hub.models[number])
 
     def _first(self, module: Any) -> _Modes:
         modes = self.modes[id(module)] = _Modes(type(module).__name__)
         for each in module.modules():
-            kind = type(each).__name__
-            if kind.startswith(DROPPING) and getattr(each, "p", 0) > 0:
+            modes.normalizing += _normalizes(each)
+            if _drops(each):
                 modes.dropping += 1
                 modes.dropout = max(modes.dropout, float(each.p))
-            modes.normalizing += kind.startswith(NORMALIZING)
         return modes
 
     def found(self, hub: Any) -> Mapping[str, Any]:
@@ -131,13 +132,31 @@ class Modes(Observer):
             raise NotImplementedError("no module with parameters was called")
         names = (
             "model", "dropout", "dropping", "normalizing", "train_steps", "eval_steps", "eval_after_train",
-            "first_eval_step", "quiet_train", "quiet_train_scored", "quiet_eval", "single",
+            "first_eval_step", "quieted", "quiet_train", "quiet_train_scored", "quiet_eval", "single",
         )  # fmt: skip
         return {
             "dropped_in_evaluation": self.dropped_in_evaluation,
             "drop_place": self.drop_place,
             "models": [{name: getattr(each, name) for name in names} for each in self.modes.values()],
         }
+
+
+def _drops(module: Any) -> bool:
+    return type(module).__name__.startswith(DROPPING) and getattr(module, "p", 0) > 0
+
+
+def _normalizes(module: Any) -> bool:
+    return type(module).__name__.startswith(NORMALIZING)
+
+
+def _quieted(model: Any) -> int:
+    """Layers that know the mode, in parts that train: a part that is frozen is put to rest on purpose."""
+    return sum(
+        _drops(each) or _normalizes(each)
+        for part in model.modules()
+        if any(parameter.requires_grad for parameter in part.parameters())
+        for each in part.children()
+    )
 
 
 def _storage(value: Any) -> int:

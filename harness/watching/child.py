@@ -199,8 +199,9 @@ def _answers(hub: Hub, *, asked: bool) -> dict[str, Answer]:
             facts, why = {}, str(reason)
         except Exception as error:  # noqa: BLE001 - a broken observer hurts nothing else
             facts, why = {}, f"broke: {type(error).__name__}: {error}"
-        if name in hub.broken:
-            why = f"broke: {hub.broken[name]}"
+        # What all others build on tells nothing right once it broke.
+        if broke := hub.broken.get("keeper") or hub.broken.get(name):
+            facts, why = {}, f"broke: {broke}"
         answers[name] = Answer(facts=facts, skipped=why, seconds=time.perf_counter() - began)
     return answers
 

@@ -15,6 +15,7 @@ import torch
 
 from harness.watching.derivatives import derivative
 from harness.watching.gradients import reached, through_time
+from harness.watching.paddings import cut_shorter, tells_apart
 from harness.watching.replay import LastCall, output_of, with_first
 from harness.watching.samples import felt, isolated, place_in_batch
 from harness.watching.tensors import first_tensor, is_mask
@@ -183,7 +184,7 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
 
 QUESTIONS = (
     _repeats, _rows_alike, _follows_input, isolated, felt, place_in_batch, positions, given_answer,
-    own_value, _mask_kept, _modes_agree, _dead_units, reached, through_time,
+    own_value, cut_shorter, tells_apart, _mask_kept, _modes_agree, _dead_units, reached, through_time,
     derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

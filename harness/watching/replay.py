@@ -14,6 +14,7 @@ class LastCall:
     """The last call of a model that led to an update, and the loss of it where that can be repeated.
 
     begins: where in the output's memory that part begins which is held to the target.
+    widths: how many different lengths samples had in the calls so far, up to a few.
     """
 
     args: tuple[Any, ...]
@@ -26,6 +27,7 @@ class LastCall:
     begins: int = 0
     shifts: dict[int, float] = field(default_factory=dict)
     hidden: int = 0
+    widths: int = 1
 
     @property
     def inputs(self) -> Any:

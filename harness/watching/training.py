@@ -244,6 +244,9 @@ class Training:
 def _unchanged(marks: list[Any], gradients: list[Any]) -> bool:
     """Whether these are the very tensors that were marked, and nobody wrote to them since."""
     return all(
-        gradient is None if mark is None else gradient is mark[0]() and gradient._version == mark[1]  # noqa: SLF001 - as above
+        gradient is None
+        if mark is None
+        # What was marked may be gone by now, and no other have come.
+        else gradient is not None and gradient is mark[0]() and gradient._version == mark[1]  # noqa: SLF001 - as above
         for mark, gradient in zip(marks, gradients, strict=True)
     )
