@@ -51,11 +51,11 @@ def _dropout(hub: Hub, changes: Changes) -> None:
 
 
 def _differences(hub: Hub, changes: Changes) -> None:
-    """`a - b` of two tensors: the heart of losses that people write themselves."""
+    """`a - b` of two tensors: the heart of losses, and of evaluations, that people write themselves."""
     for name in ("__sub__", "__rsub__"):
 
         def tell(result: Any, one: Any, other: Any) -> None:
-            if isinstance(other, torch.Tensor) and result.requires_grad:
+            if isinstance(other, torch.Tensor) and (result.requires_grad or not torch.is_grad_enabled()):
                 hub.tell("subtracted", one, other, result)
 
         after(changes, torch.Tensor, name, tell)
