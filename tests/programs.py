@@ -1048,6 +1048,165 @@ def sick(healthy, *changes, guess=False):
     return Sick(healthy, tuple(zip(changes[::2], changes[1::2], strict=True)), guess)
 
 
+EVENTS = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.events = nn.Embedding(8, 16, padding_idx=0)
+        self.gru = nn.GRU(16, 16, batch_first=True)
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, ids, lengths):
+        states, _ = self.gru(self.events(ids))
+        last = states[torch.arange(len(ids)), lengths - 1]
+        return self.head(last)
+
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(60):
+    lengths = torch.randint(4, 16, (32,))
+    rows = [torch.randint(1, 8, (int(length),)) for length in lengths]
+    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    labels = torch.stack([row[-1] > 4 for row in rows]).long()
+    loss = F.cross_entropy(model(ids, lengths), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+EPISODES = (
+    PREAMBLE
+    + """
+import copy
+
+
+def sample(count):
+    places = torch.randint(5, (count,))
+    following = places + 1
+    done = (following == 5).float()
+    return F.one_hot(places, 6).float(), done.clone(), F.one_hot(following, 6).float(), done
+
+
+def learn(model, target, optimizer):
+    states, rewards, following, done = sample(64)
+    with torch.no_grad():
+        wanted = rewards + 0.9 * (1 - done) * target(following).max(1).values
+    loss = F.smooth_l1_loss(model(states).max(1).values, wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+model = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 2))
+target = copy.deepcopy(model)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for step in range(200):
+    learn(model, target, optimizer)
+    with torch.no_grad():
+        for own, other in zip(target.parameters(), model.parameters()):
+            own.lerp_(other, 0.1)
+"""
+)
+
+RATINGS = (
+    PREAMBLE
+    + """
+users, films = torch.randn(40, 2), torch.randn(30, 2)
+pairs = torch.randperm(1200)
+user, film = pairs // 30, pairs % 30
+stars = (users[user] * films[film]).sum(1) + 0.1 * torch.randn(1200)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.user, self.film = nn.Embedding(40, 4), nn.Embedding(30, 4)
+
+    def forward(self, user, film):
+        return (self.user(user) * self.film(film)).sum(1)
+
+
+@torch.no_grad()
+def evaluate():
+    model.eval()
+    return (model(user[960:], film[960:]) - stars[960:]).pow(2).mean()
+
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters(), lr=3e-2)
+for epoch in range(12):
+    model.train()
+    for rows in torch.randperm(960).split(64):
+        loss = F.mse_loss(model(user[rows], film[rows]), stars[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print(float(evaluate()))
+"""
+)
+
+TWO_PHASES = (
+    PREAMBLE
+    + """
+body = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 16), nn.BatchNorm1d(16))
+first, second = nn.Linear(16, 4), nn.Linear(16, 4)
+centres = 2 * torch.randn(4, 8)
+
+
+def train(model, rate):
+    optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=rate)
+    for step in range(40):
+        labels = torch.randint(4, (32,))
+        loss = F.cross_entropy(model(centres[labels] + torch.randn(32, 8)), labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+train(nn.Sequential(body, first), 1e-2)
+body.requires_grad_(False)
+body.eval()
+whole = nn.Sequential(body, second)
+whole.eval()
+train(whole, 1e-2)
+"""
+)
+
+SHARED_TABLE = (
+    PREAMBLE
+    + """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(12, 16, padding_idx=0)
+        self.mix = nn.GRU(16, 16, batch_first=True)
+        self.head = nn.Linear(16, 12, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, ids):
+        return self.head(self.mix(self.tokens(ids))[0])
+
+
+model = Net()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+chain = torch.randperm(12)
+for step in range(60):
+    rows = [torch.randint(12, (16,))]
+    for _ in range(12):
+        rows.append(torch.where(torch.rand(16) < 0.2, torch.randint(12, (16,)), chain[rows[-1]]))
+    ids = torch.stack(rows, 1)
+    loss = F.cross_entropy(model(ids[:, :-1]).transpose(1, 2), ids[:, 1:])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 SHUFFLED = "batch_size=32, shuffle=True)"
 STEP = "        optimizer.step()\n        schedule.step()\n"
 CLIP = "        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
@@ -1155,6 +1314,10 @@ SICK = {
     "softmax_over_samples": sick(SEGMENTS, "dim=1", "dim=0"),
     "stepped_again": sick(CLASSIFIER, STEP, "        optimizer.step()\n" + STEP),
     "decay_outweighs_loss": sick(CLASSIFIER, "model.parameters(), lr=1e-2", "model.parameters(), lr=1e-2, weight_decay=0.1"),
+    "ends_not_heeded": sick(EPISODES, "(1 - done) * ", ""),
+    "noise_drowns_input": sick(LATENT, "range(60)", "range(120)", "1e-3", "30"),
+    "nothing_holds_out": sick(RATINGS, "torch.randn(1200)\n", "torch.randn(1200)\nstars = stars[torch.randperm(1200)]\n"),
+    "padding_moves_outputs": sick(EVENTS, "states[torch.arange(len(ids)), lengths - 1]", "states[:, -1]"),
     "tie_lost": sick(TIED, "model = Net()\n", "model = Net()\nmodel.tokens = nn.Embedding(16, 16)\n"),
     "target_trained_along": sick(
         DISTILLED,
@@ -1237,13 +1400,14 @@ BASES = {
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
     "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "table": TABLE, "ended": ENDED,
     "recorded": RECORDED, "parts": PARTS, "maps": MAPS, "forecast": FORECAST,
+    "events": EVENTS, "episodes": EPISODES, "ratings": RATINGS,
 }  # fmt: skip
 
 UNUSUAL = {
     "LBFGS": LBFGS, "BYOL": BYOL, "straight-through": STRAIGHT_THROUGH, "frozen backbone": FROZEN_BACKBONE,
     "averaged weights": AVERAGED, "sparse embedding": SPARSE, "double backward": PENALTY, "workers": LOADED,
     "mixed precision": MIXED_PRECISION, "sequence first": SEQUENCE_FIRST, "reversal": REVERSED_GRADIENT,
-    "variational": VARIATIONAL,
+    "variational": VARIATIONAL, "two phases": TWO_PHASES, "shared table": SHARED_TABLE,
 }  # fmt: skip
 
 FAREWELL = """

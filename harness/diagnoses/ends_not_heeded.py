@@ -1,5 +1,7 @@
 """Values go on after the end: what follows is added where nothing follows."""
 
+from collections.abc import Mapping
+
 from harness.diagnoses._evidence import found
 from harness.diagnoses._program import ENOUGH, ProgramDiagnostician, at, count
 from harness.model import Diagnosis, Facts
@@ -12,7 +14,8 @@ class EndsNotHeeded(ProgramDiagnostician):
         """At most of the later losses, with a mark that some samples have and most have not."""
         told = found(facts, "terminals")
         looked, followed, marks = count(told, "looked"), count(told, "followed"), told.get("marks")
-        rare = {name: share for name, share in dict(marks or {}).items() if 0 < share < 0.5}
+        shares = {name: count(marks, name) for name in marks} if isinstance(marks, Mapping) else {}
+        rare = {name: share for name, share in shares.items() if 0 < share < 0.5}
         if followed < ENOUGH or followed < 0.3 * looked or not rare:
             return None
         name, share = min(rare.items(), key=lambda each: each[1])

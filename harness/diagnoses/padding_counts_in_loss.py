@@ -27,6 +27,7 @@ class PaddingCountsInLoss(ProgramDiagnostician):
         """The model is told to leave these places out, and the loss is not."""
         told = found(facts, "fillings")
         looked, counted, values = count(told, "looked"), count(told, "counted"), several(told.get("values"))
+        values = [each for each in values if isinstance(each, int | float)]
         if looked < ENOUGH or counted < 0.9 * looked or count(told, "share") < LITTLE or len(values) != 1:
             return None
         return self.finding(

@@ -3,15 +3,15 @@
 from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
-FAR = 0.1
-"""Of the largest deviation of an output from the mean of its batch."""
+FAR = 0.05
+"""Of the largest deviation of an output from the mean of its batch; rounding is far below."""
 
 
 class PaddingMovesOutputs(ProgramDiagnostician):
     """Calls a copy of the model again with the shorter samples of the last batch, without their padding."""
 
     def weigh(self, facts: Facts) -> Diagnosis | None:
-        """By more than a tenth of what tells samples apart, in the median sample."""
+        """By more than a twentieth of what tells samples apart, in the median sample."""
         for model in entries(facts, "behaviour", "models"):
             moves = count(model, "padding_moves")
             if moves <= FAR:
