@@ -4,6 +4,9 @@ from harness.diagnoses._evidence import names
 from harness.diagnoses._program import ProgramDiagnostician, count, entries
 from harness.model import Diagnosis, Facts
 
+FEW = 4
+"""Places of a sample."""
+
 
 class IdsCollapsed(ProgramDiagnostician):
     """Collects the ids that tables are given."""
@@ -21,8 +24,8 @@ class IdsCollapsed(ProgramDiagnostician):
                 " gets the ids"
                 f" {', '.join(ids)}, in {count(table, 'lookups'):.0f} lookups",
                 "Are ids scaled, normalized, clipped or cast before they are looked up?",
-                # Beside one that gets more, two ids may tell segments, or tasks.
-                0.45 if rich and len(ids) > 1 else 0.75,
+                # Beside one that gets more, it may tell segments, or tasks.
+                0.45 if rich and (len(ids) > 1 or count(table, "places") < FEW) else 0.75,
                 tensor=str(table.get("name", "")),
             )
         return None

@@ -16,6 +16,7 @@ class LayersRepeated(ProgramDiagnostician):
         return self.finding(
             f"{listed(shared)} holds one and the same layer several times: they share all weights",
             "Make a new layer for each place: [make() for _ in range(n)], not [layer] * n.",
-            0.75,
+            # Who writes that layers share their weights means it.
+            0.45 if found(facts, "parameters").get("sharing") else 0.75,
             tensor=shared[0],
         )

@@ -10,6 +10,12 @@ from harness.diagnoses._program import (
 )
 from harness.model import Diagnosis, Facts
 
+LEAST_STEPS = 30
+APART = 1.2
+"""A variance that is three times as large as it should be, or a third."""
+REMEDY = (
+    "Check the momentum of batch normalization and the size of batches; let statistics run in training mode."
+)
 NEAR = 0.3
 """Of the loss of chance: a model that is evaluated so has lost a good part of what it learned."""
 
@@ -21,16 +27,24 @@ class RunningStatisticsStale(ProgramDiagnostician):
         """Far apart after a training long enough."""
         for asked in entries(facts, "behaviour", "models"):
             on, off = count(asked, "loss_in_training"), count(asked, "loss_in_evaluation")
-            if "loss_in_training" not in asked or steps_of(facts) < 30:
+            apart = count(asked, "statistics_off")
+            if steps_of(facts) < LEAST_STEPS:
+                continue
+            if apart > APART and alone_in_program(facts):
+                return self.finding(
+                    f"running statistics are stale: in the layer in the middle they lie {apart:.2g} from"
+                    " those of the last batch (deviations of its mean, or the logarithm of variances' ratio)",
+                    REMEDY,
+                    0.7,
+                )
+            if "loss_in_training" not in asked:
                 continue
             if off > 3 * on + 0.1 * abs(on) and off - on > 0.3:
                 return self.finding(
                     f"running statistics are stale: the loss of the last batch is {on:.4g} by its own"
                     " statistics and"
                     f" {off:.4g} by the running ones",
-                    "Check the momentum of batch normalization and the size of batches; let statistics"
-                    " run in training"
-                    " mode.",
+                    REMEDY,
                     # A critic that gets real and fake batches in turn has statistics of the mixture.
                     0.75 if alone_in_program(facts) and _blind(facts, off) else 0.45,
                 )

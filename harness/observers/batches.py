@@ -1,5 +1,6 @@
 """Which samples are trained on: always the same, each one several times, those of the evaluation as well?"""
 
+import math
 import weakref
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from harness.watching.events import Call, Loss
 MOST_SAMPLES = 200_000
 MOST_BATCHES = 400
 LEAST_ROWS = 8
-FEW = 8
+FEW, SOME = 8, 64
+MANY = 1e9
+"""Different rows that are possible, at least."""
 MOST_BYTES = 8 << 20
 MOST_ROWS = 4096
 """Rows that are kept, with their targets, to look for the answer among the inputs."""
@@ -89,7 +92,7 @@ class Batches(Observer):
         self.previous[1].add(tuple(hashes))
         self.evaluations += 1
         # Of whole numbers, or of few different ones, rows may be alike by chance.
-        if len(hashes) >= LEAST_ROWS and values.unique().numel() > FEW:
+        if len(hashes) >= LEAST_ROWS and _rich(values):
             self.whole += not values.is_floating_point()
             self.evaluated.append(hashes)
             # Who evaluates first and trains afterwards, as on a stream, evaluates on what is new.
@@ -181,6 +184,14 @@ class Batches(Observer):
             "target_values": len(np.unique(targets)),
             "rows_compared": len(rows),
         }
+
+
+def _rich(values: Any) -> bool:
+    """Whether rows are hardly alike by chance: many numbers, or rows that are long for their few values."""
+    different = int(values.unique().numel())
+    if different <= FEW or different > SOME or not values.is_floating_point():
+        return different > FEW
+    return bool(values.numel() // max(1, len(values)) * math.log(different) > math.log(MANY))
 
 
 def _knows_modes(module: Any) -> bool:

@@ -41,6 +41,8 @@ class Fillings(Observer):
         """Which places of these inputs are padding? Losses within the model are looked at now."""
         import torch  # noqa: PLC0415 - only where torch runs
 
+        from harness.watching.tensors import padding  # noqa: PLC0415 - brings torch
+
         if call.depth:
             return
         self.inside, inner, self.inner = False, self.inner, []
@@ -99,40 +101,12 @@ class Fillings(Observer):
         }
 
 
-def padding(given: list[Any]) -> Any:
-    """Which places a mask among these tensors marks as padding (B, T), or None.
-
-    Whatever its polarity: there the inputs are all alike, at the end or the beginning of each row.
-    """
-    first = given[0] if given else None
-    if first is None or first.dim() not in (2, 3) or first.shape[1] < 2 or first.numel() > MOST_ELEMENTS:
-        return None
-    from harness.watching.tensors import is_mask  # noqa: PLC0415 - brings torch
-
-    for mask in given[1:]:
-        if not is_mask(mask, first) or mask.dim() != 2:
-            continue
-        for pads in (mask == 0, mask != 0):
-            if _at_ends(pads) and _alike(first[pads]) and not _alike(first[~pads]):
-                return pads
-    return None
-
-
-def _at_ends(pads: Any) -> bool:
-    """Whether padding, where a row has it, is one run up to its end, or from its beginning."""
-    count = pads.long().sum(1)
-    trailing, leading = (each.long().cumprod(1).sum(1) for each in (pads.flip(1), pads))
-    return bool((trailing == count).all()) or bool((leading == count).all())
-
-
-def _alike(values: Any) -> bool:
-    return bool((values == values.reshape(-1)[0]).all())
-
-
 def _differ(loss: Loss, pads: Any, rows: Any) -> bool:
     """Whether predictions at the padding are not just what is asked for, as after a mask on both sides."""
     predicted = loss.predicted.reshape(*pads.shape, -1)[pads]
-    return bool((predicted != rows).float().mean() > 0.5) and not _alike(predicted)
+    return bool((predicted != rows).float().mean() > 0.5) and bool(
+        (predicted != predicted.reshape(-1)[0]).any()
+    )
 
 
 def _weightless(loss: Loss, rows: Any) -> bool:

@@ -9,6 +9,7 @@ from harness.watching.events import Call
 CLOSELY = 64
 ENOUGH_IDS = 8
 LEAST_PLACES = 256
+MOST_PLACES = 1 << 30
 """One large image has statistics of its own; normalization by single ones is a style of its own."""
 
 
@@ -47,6 +48,8 @@ class Layers(Observer):
             {"rows": int(module.num_embeddings), "name": hub.name_of(module.weight), "ids": [], "lookups": 0},
         )
         told["lookups"] += int(ids.numel())
+        # One id for each sample may be a task; for each of its places, it tells nothing.
+        told["places"] = min(told.get("places", MOST_PLACES), int(ids.shape[-1]) if ids.dim() > 1 else 1)
         if len(told["ids"]) < ENOUGH_IDS:
             told["ids"] = sorted({*told["ids"], *ids.unique().tolist()})[:ENOUGH_IDS]
 

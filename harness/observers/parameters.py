@@ -1,11 +1,16 @@
 """Do the optimizers hold what the model trains: all of it, and nothing that the model no longer has?"""
 
+import re
+import sys
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.observers import Observer
 from harness.watching.events import Call
+
+SHARING = re.compile(r"\bshar(e|es|ed|ing)\b|\btied\b|\balbert\b|\buniversal transformer\b", re.IGNORECASE)
 
 
 class Parameters(Observer):
@@ -72,6 +77,7 @@ class Parameters(Observer):
             ],
             "unregistered": self._unregistered(hub),
             "repeated": _repeated(hub.trained_models()),
+            "sharing": _tells_of_sharing(),
             "marked_modules": _marked(hub.trained_models()),
             "never_stepped": [
                 f"{type(one).__name__} with {sum(len(group['params']) for group in one.param_groups)} tensors"
@@ -250,6 +256,14 @@ def _repeated(models: list[Any]) -> list[str]:
                 if len(set(heavy)) < len(heavy):
                     found.append(name or type(model).__name__)
     return found
+
+
+def _tells_of_sharing() -> bool:
+    """Whether the program's own text speaks of weights that are shared: then it is meant."""
+    try:
+        return bool(SHARING.search(Path(sys.argv[0]).read_text(errors="replace")))
+    except (OSError, IndexError):
+        return False
 
 
 def _stands_alone(optimizer: Any, hub: Any) -> bool:

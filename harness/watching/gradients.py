@@ -22,11 +22,18 @@ def reached(twin: Any, call: LastCall) -> dict[str, Any]:
 
 
 def _unfelt(twin: Any, call: LastCall, reached: set[str]) -> list[str]:
-    """Tensors that no gradient reaches, and that may be anything without any output being another."""
+    """Tensors that no gradient reaches, and that may be anything without any output being another.
+
+    A copy may call layers of the model that it was made of, where functions hold on to those: what is not at
+    work in the copy is not asked about.
+    """
+    before, working = _at_work(twin, call)
     others = [
-        (name, each) for name, each in twin.named_parameters() if name not in reached and each.requires_grad
+        (name, each)
+        for name, each in twin.named_parameters()
+        if name not in reached and each.requires_grad and any(part in working for part in _owners(name))
     ]
-    before, found = output_of(twin, call), []
+    found = []
     for name, each in others[:MOST_UNFELT]:
         with torch.no_grad():
             kept = each.clone()
@@ -36,6 +43,26 @@ def _unfelt(twin: Any, call: LastCall, reached: set[str]) -> list[str]:
         with torch.no_grad():
             each.copy_(kept)
     return found
+
+
+def _at_work(twin: Any, call: LastCall) -> tuple[Any, set[str]]:
+    """The output, and names of the modules that were called for it."""
+    working: set[str] = set()
+    handles = [
+        module.register_forward_hook(lambda _, __, ___, name=name: working.add(name))
+        for name, module in twin.named_modules()
+    ]
+    try:
+        return output_of(twin, call), working
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _owners(name: str) -> list[str]:
+    """The module of a tensor, and the two around it, which may use it without a call."""
+    parts = name.split(".")[:-1]
+    return [".".join(parts[: len(parts) - up]) for up in range(min(3, len(parts) + 1))]
 
 
 def through_time(twin: Any, call: LastCall) -> dict[str, Any]:

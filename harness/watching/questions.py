@@ -15,12 +15,13 @@ import torch
 
 from harness.watching.derivatives import derivative
 from harness.watching.gradients import reached, through_time
+from harness.watching.normalizing import statistics_off
 from harness.watching.paddings import cut_shorter, tells_apart
 from harness.watching.replay import LastCall, output_of, with_first
 from harness.watching.samples import felt, isolated, place_in_batch
 from harness.watching.tensors import first_tensor, is_mask
 from harness.watching.tokens import given_answer, positions
-from harness.watching.values import own_value
+from harness.watching.values import next_value, own_value
 
 MOST_PARAMETERS = 50_000_000
 LEAST_ROWS = 8
@@ -146,17 +147,23 @@ def _at_ends(side: Any) -> bool:
 
 
 def _modes_agree(twin: Any, call: LastCall) -> dict[str, Any]:
-    """With dropout off, do batch statistics and running statistics give about the same loss?"""
-    if call.loss is None or not any("BatchNorm" in type(each).__name__ for each in twin.modules()):
+    """With dropout off, do batch statistics and running statistics give about the same loss?
+
+    And how far apart are they, for the layer in the middle of all?
+    """
+    if not any("BatchNorm" in type(each).__name__ for each in twin.modules()):
         return {}
     other = copy.deepcopy(twin)
     for each in other.modules():
         if "Dropout" in type(each).__name__ and hasattr(each, "p"):
             each.p = 0.0
+    apart = statistics_off(copy.deepcopy(other), call)
+    if call.loss is None:
+        return apart
     with torch.no_grad():
         training = float(call.loss(first_tensor(other.train()(*call.args, **call.kwargs))))
         evaluation = float(call.loss(first_tensor(twin.eval()(*call.args, **call.kwargs))))
-    return {"loss_in_training": training, "loss_in_evaluation": evaluation}
+    return {"loss_in_training": training, "loss_in_evaluation": evaluation, **apart}
 
 
 def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -184,7 +191,7 @@ def _dead_units(twin: Any, call: LastCall) -> dict[str, Any]:
 
 QUESTIONS = (
     _repeats, _rows_alike, _follows_input, isolated, felt, place_in_batch, positions, given_answer,
-    own_value, cut_shorter, tells_apart, _mask_kept, _modes_agree, _dead_units, reached, through_time,
-    derivative,
+    own_value, next_value, cut_shorter, tells_apart, _mask_kept, _modes_agree, _dead_units, reached,
+    through_time, derivative,
 )  # fmt: skip
 """In the order in which they are put; each takes a copy of the model and its last call."""

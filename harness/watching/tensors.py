@@ -5,6 +5,9 @@ from typing import Any
 
 import torch
 
+MOST_PADDED = 1 << 20
+"""Elements of inputs in which padding is looked for."""
+
 
 def first_tensor(value: Any) -> Any:
     """The first tensor of an output or of arguments; logits where an output names them."""
@@ -86,3 +89,31 @@ def is_mask(value: Any, inputs: Any) -> bool:
     ):
         return False
     return bool(((value == 0) | (value == 1)).all()) and bool((value != 0).any()) and bool((value == 0).any())
+
+
+def padding(given: list[Any]) -> Any:
+    """Which places a mask among these tensors marks as padding (B, T), or None.
+
+    Whatever its polarity: there the inputs are all alike, at the end or the beginning of each row.
+    """
+    first = given[0] if given else None
+    if first is None or first.dim() not in (2, 3) or first.shape[1] < 2 or first.numel() > MOST_PADDED:
+        return None
+    for mask in given[1:]:
+        if not is_mask(mask, first) or mask.dim() != 2:
+            continue
+        for pads in (mask == 0, mask != 0):
+            if _at_ends(pads) and _alike(first[pads]) and not _alike(first[~pads]):
+                return pads
+    return None
+
+
+def _at_ends(pads: Any) -> bool:
+    """Whether padding, where a row has it, is one run up to its end, or from its beginning."""
+    count = pads.long().sum(1)
+    trailing, leading = (each.long().cumprod(1).sum(1) for each in (pads.flip(1), pads))
+    return bool((trailing == count).all()) or bool((leading == count).all())
+
+
+def _alike(values: Any) -> bool:
+    return bool((values == values.reshape(-1)[0]).all())

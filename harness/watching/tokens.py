@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from harness.watching.replay import LastCall, output_of, with_first
-from harness.watching.tensors import is_tokens, shifts_of
+from harness.watching.tensors import is_tokens, padding, shifts_of, tensors_in
 
 
 def positions(twin: Any, call: LastCall) -> dict[str, Any]:
@@ -31,6 +31,10 @@ def positions(twin: Any, call: LastCall) -> dict[str, Any]:
 def _moved(twin: Any, call: LastCall, inputs: Any, before: Any, share: float) -> tuple[Any, tuple[int, int]]:
     """How far each output moves when one token changes: relative, in the shape of the inputs; and where."""
     row, column = (min(size - 2, max(1, int(share * size))) for size in inputs.shape)
+    pads = padding(tensors_in([*call.args, *call.kwargs.values()]))
+    if pads is not None:  # what is masked moves nothing
+        row = int(pads.sum(1).argmin())
+        column = max(1, int(share * (~pads[row]).sum()) - 1)
     changed = inputs.clone()
     other = inputs[inputs != inputs[row, column]]
     if len(other):

@@ -142,7 +142,9 @@ class Training:
         self.last = sample(self.parameters, before["places"])
         with np.errstate(all="ignore"):
             moved = Sample(self.last.values - self.weights.values, self.weights.counts)
-            self._count_idle(moved, before["sampled"], rate)
+            # A search along a line that finds nothing better stays where it is.
+            if moved.values.any() or not before["late"]:
+                self._count_idle(moved, before["sampled"], rate)
             columns = self._columns(before, moved, self.weights)
         self.weights = self.last
         self._look_for_nonfinite(loss, columns)

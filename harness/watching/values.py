@@ -1,4 +1,4 @@
-"""A question about measured values in an order: is the target of a place the value that stands there?
+"""Questions about measured values in an order: is a target the value of its place, or is the next one seen?
 
 Orders are time, along an axis of (B, T), (B, T, F), (B, C, T) or (T, B, F), and the rows of pixels of
 (B, C, H, W).
@@ -41,6 +41,18 @@ def own_value(twin: Any, call: LastCall) -> dict[str, Any]:
     return found
 
 
+def next_value(twin: Any, call: LastCall) -> dict[str, Any]:
+    """Where targets are the inputs at the next places: does a value move outputs before it?"""
+    inputs, target = call.inputs, call.target
+    if target is None or not inputs.is_floating_point() or inputs.numel() > MOST_ELEMENTS:
+        return {}
+    for layout in LAYOUTS.get(inputs.dim(), ()):
+        order = _Order(twin.eval(), call, layout)
+        if order.foretells(target):
+            return order.seen_before()
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Order:
     """A copy of a model, its last call, and which axes of that are rows, places and features."""
@@ -62,6 +74,25 @@ class _Order:
         if rows < 2 or places < LEAST_PLACES or wanted is None or wanted.shape[2] > values.shape[2]:
             return []
         return _found_in(values[:, : wanted.shape[1]], wanted)
+
+    def foretells(self, target: Any) -> bool:
+        """Whether the target of each place is the value of the next one, and not its own."""
+        values = self.values(self.call.inputs)
+        rows, places = values.shape[:2]
+        wanted = _fitting(target, self.layout, rows, (places,))
+        if rows < 2 or places < LEAST_PLACES or wanted is None or wanted.shape[2] > values.shape[2]:
+            return False
+        return bool(_found_in(values[:, 1:], wanted[:, :-1])) and not _found_in(values, wanted)
+
+    def seen_before(self) -> dict[str, Any]:
+        """How far outputs before a place move with what stands there: relative."""
+        before = self.output(self.call.inputs)
+        if before is None:
+            return {}
+        size = max(float(before.abs().max()), 1e-12)
+        places = [int(share * before.shape[1]) for share in SHARES]
+        moved = [float(self.moved(at, slice(None), before)[:, :at].max()) for at in places]
+        return {"next_value_seen": max(moved) / size}
 
     def output(self, inputs: Any) -> Any:
         """What the copy gives for other inputs, (rows, places, features); None where places differ."""
