@@ -1207,6 +1207,39 @@ for step in range(60):
 """
 )
 
+COURIER = (
+    PREAMBLE
+    + """
+class Critic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.policy, self.value = nn.Linear(6, 32), nn.Linear(32, 3), nn.Linear(32, 1)
+
+    def forward(self, x):
+        x = torch.tanh(self.trunk(x))
+        return torch.distributions.Categorical(logits=self.policy(x)), self.value(x).squeeze(1)
+
+
+model = Critic()
+optimizer = torch.optim.RMSprop(model.parameters(), lr=3e-3)
+for step in range(80):
+    log_probs, values, rewards = [], [], []
+    for _ in range(4):
+        states = torch.randint(3, (16,))
+        policy, value = model(F.one_hot(states, 6).float())
+        actions = policy.sample()
+        log_probs.append(policy.log_prob(actions))
+        values.append(value)
+        rewards.append((actions == states).float() + 0.1 * torch.randn(16))
+    log_probs, values, rewards = (torch.stack(each) for each in (log_probs, values, rewards))
+    advantage = (rewards - values).detach()
+    loss = 0.5 * (rewards - values).pow(2).mean() - (log_probs * advantage).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
 SHUFFLED = "batch_size=32, shuffle=True)"
 STEP = "        optimizer.step()\n        schedule.step()\n"
 CLIP = "        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n"
@@ -1318,6 +1351,8 @@ SICK = {
     "noise_drowns_input": sick(LATENT, "range(60)", "range(120)", "1e-3", "30"),
     "nothing_holds_out": sick(RATINGS, "torch.randn(1200)\n", "torch.randn(1200)\nstars = stars[torch.randperm(1200)]\n"),
     "padding_moves_outputs": sick(EVENTS, "states[torch.arange(len(ids)), lengths - 1]", "states[:, -1]"),
+    "closure_changes": sick(LBFGS, "    loss = F.mse_loss(model(x), y)", "    rows = torch.randint(128, (32,))\n    loss = F.mse_loss(model(x[rows]), y[rows])"),
+    "policy_pushed_wrong_way": sick(COURIER, "(rewards - values).detach()", "(values - rewards).detach()"),
     "tie_lost": sick(TIED, "model = Net()\n", "model = Net()\nmodel.tokens = nn.Embedding(16, 16)\n"),
     "target_trained_along": sick(
         DISTILLED,
@@ -1400,11 +1435,11 @@ BASES = {
     "averaged statistics": AVERAGED_STATISTICS, "latent": LATENT, "tied": TIED, "scored": SCORED, "swapped": SWAPPED,
     "plateau": PLATEAU, "measured": MEASURED, "scheduled": SCHEDULED, "table": TABLE, "ended": ENDED,
     "recorded": RECORDED, "parts": PARTS, "maps": MAPS, "forecast": FORECAST,
-    "events": EVENTS, "episodes": EPISODES, "ratings": RATINGS,
+    "LBFGS": LBFGS, "courier": COURIER, "events": EVENTS, "episodes": EPISODES, "ratings": RATINGS,
 }  # fmt: skip
 
 UNUSUAL = {
-    "LBFGS": LBFGS, "BYOL": BYOL, "straight-through": STRAIGHT_THROUGH, "frozen backbone": FROZEN_BACKBONE,
+    "BYOL": BYOL, "straight-through": STRAIGHT_THROUGH, "frozen backbone": FROZEN_BACKBONE,
     "averaged weights": AVERAGED, "sparse embedding": SPARSE, "double backward": PENALTY, "workers": LOADED,
     "mixed precision": MIXED_PRECISION, "sequence first": SEQUENCE_FIRST, "reversal": REVERSED_GRADIENT,
     "variational": VARIATIONAL, "two phases": TWO_PHASES, "shared table": SHARED_TABLE,

@@ -13,6 +13,8 @@ from harness.model import Diagnosis, Facts
 LEAST_STEPS = 30
 APART = 1.2
 """A variance that is three times as large as it should be, or a third."""
+NEARLY = 0.7
+"""Where the loss is worse in evaluation, too."""
 REMEDY = (
     "Check the momentum of batch normalization and the size of batches; let statistics run in training mode."
 )
@@ -30,7 +32,8 @@ class RunningStatisticsStale(ProgramDiagnostician):
             apart = count(asked, "statistics_off")
             if steps_of(facts) < LEAST_STEPS:
                 continue
-            if apart > APART and alone_in_program(facts):
+            worse = off > 1.5 * on + 0.1 * abs(on) and off - on > 0.2
+            if apart > (NEARLY if worse else APART) and alone_in_program(facts):
                 return self.finding(
                     f"running statistics are stale: in the layer in the middle they lie {apart:.2g} from"
                     " those of the last batch (deviations of its mean, or the logarithm of variances' ratio)",
