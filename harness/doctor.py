@@ -194,8 +194,16 @@ def words(examination: Examination) -> list[str]:
             lines += [line for diagnosis in found for line in _diagnosis(diagnosis)]
     if examination.looked_at:
         lines += ["", f"looked at: {', '.join(examination.looked_at)}{_else(examination)}"]
-    if examination.unasked:
-        lines += ["not asked:", *(f"  {each}" for each in examination.unasked)]
+    return lines + _not_asked(examination.unasked)
+
+
+def _not_asked(unasked: Sequence[str]) -> list[str]:
+    """What could not be asked, and why; that of which there was nothing, by name alone."""
+    why = [each for each in unasked if "broke: " in each or each.startswith("behaviour")]
+    absent = [each.partition(":")[0] for each in unasked if each not in why]
+    lines = ["not asked:", *(f"  {each}" for each in why)] if why else []
+    if absent:
+        lines += [f"nothing to look at (--json and --html tell of what): {', '.join(absent)}"]
     return lines
 
 

@@ -102,6 +102,8 @@ TABLE = {
     "harness.watching.derivatives": " | torch",
     "harness.watching.tokens": " | torch",
     "harness.watching.values": " | torch",
+    "harness.watching.paddings": " | torch",
+    "harness.watching.normalizing": " | torch",
     "harness.watching.gradients": " | torch",
     "harness.watching.samples": " | torch",
     "harness.watching.tensors": " | torch",

@@ -14,21 +14,37 @@ DECOUPLED = ("AdamW", "Adafactor", "Muon")
 
 
 class Decays(Observer):
-    """Reads the norms of weights, gradients and updates at the end."""
+    """Reads what decays at the first update, and the norms of weights, gradients and updates at the end."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.decays: dict[int, dict[int, float]] = {}
+
+    def stepping(self, hub: Any, optimizer: Any, late: bool) -> None:
+        """By tensor its weight decay, as the first update finds it."""
+        del hub, late
+        if id(optimizer) not in self.decays:
+            self.decays[id(optimizer)] = {
+                id(each): float(group.get("weight_decay") or 0.0)
+                for group in optimizer.param_groups
+                for each in group["params"]
+                if each.dim() > 1  # a vector may be anything
+            }
 
     def found(self, hub: Any) -> Mapping[str, Any]:
         """By training: the decay's pull over the loss's, for the matrix in the middle of all."""
         return {
             "trainings": [
-                _pull(training, hub.optimizers.get(number)) for number, training in hub.trainings.items()
+                _pull(training, hub.optimizers.get(number), self.decays.get(number, {}))
+                for number, training in hub.trainings.items()
             ]
         }
 
 
-def _pull(training: Any, optimizer: Any) -> dict[str, Any]:
+def _pull(training: Any, optimizer: Any, known: Mapping[int, float]) -> dict[str, Any]:
     """Empty where nothing decays."""
     rows = training.rows[: math.ceil(FIRST * len(training.rows))]
-    decays = _decays(training, optimizer)
+    decays = np.array([known.get(id(each), 0.0) for each in training.parameters])
     if optimizer is None or not rows or not decays.any():
         return {}
     apart = _decoupled(optimizer)
@@ -38,24 +54,15 @@ def _pull(training: Any, optimizer: Any) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         # Of an update that decay is a part of, the rest is the loss's.
         share = np.where(moved > 0, decays * weights * rates / moved, np.nan)[:, decays > 0]
-    known = share[np.isfinite(share)]
+    shares = share[np.isfinite(share)]
     last = training.rows[-1].columns["weight_norm"][decays > 0]
     return {
-        "pull": float(np.median(known)) if known.size else 0.0,
+        "pull": float(np.median(shares)) if shares.size else 0.0,
         "decay": float(decays.max()),
         "apart": apart,
         "left": float(np.median(last / np.maximum(weights[0, decays > 0], 1e-30))),
         "kind": type(optimizer).__name__,
     }
-
-
-def _decays(training: Any, optimizer: Any) -> Any:
-    """By tensor its weight decay; 0 for vectors, which may be anything (P,)."""
-    groups = [] if optimizer is None else optimizer.param_groups
-    by_tensor = {
-        id(each): float(group.get("weight_decay") or 0.0) for group in groups for each in group["params"]
-    }
-    return np.array([by_tensor.get(id(each), 0.0) if each.dim() > 1 else 0.0 for each in training.parameters])
 
 
 def _decoupled(optimizer: Any) -> bool:
