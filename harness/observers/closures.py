@@ -30,6 +30,8 @@ class Closures(Observer):
 
     def called(self, hub: Any, call: Call) -> None:
         """What a model is given."""
+        import torch  # noqa: PLC0415 - only where torch runs
+
         from harness.watching.tensors import first_tensor  # noqa: PLC0415 - brings torch
 
         if not self.late or call.depth or id(call.module) not in hub.models:
@@ -37,7 +39,7 @@ class Closures(Observer):
         first = first_tensor(call.args) if call.args else first_tensor(call.kwargs)
         if first is not None and 0 < first.numel() <= MOST_ELEMENTS:
             values = first.detach().double().reshape(-1)
-            weights = values.new_tensor(range(1, values.numel() + 1))
+            weights = torch.arange(1, values.numel() + 1, dtype=values.dtype, device=values.device)
             self.given.append((id(call.module), tuple(first.shape), float(values @ weights)))
 
     def backward_begins(self, hub: Any, roots: Any) -> None:
