@@ -1371,6 +1371,7 @@ SICK = {
     "answer_given": sick(TRANSLATION, "torch.cat([start, target[:, :-1]], 1)", "target"),
     "data_changed_in_place": sick(MEASURED, "row = (row - 3) / 2", "row -= 3\n        row /= 2"),
     "data_never_seen": sick(CLASSIFIER, "shuffle=True", "sampler=WeightedRandomSampler([1.0] * 4, 512)"),
+    "average_lags": sick(AVERAGED_STATISTICS, "own.lerp_(each, 0.1)", "own.lerp_(each, 1e-3)"),
     "average_lacks_statistics": sick(
         AVERAGED_STATISTICS, "        for own, each in zip(average.buffers(), model.buffers()):\n            own.copy_(each)\n", ""
     ),

@@ -91,6 +91,7 @@ class Copies(Observer):
             if any(not _untouched(hub.models[each]) for each in alike)
             else 0,
             **(seen.told(hub.step) if seen is not None and seen.model() is model else {}),
+            "gone": max((_gone(hub, hub.models[other], model) for other in alike), default=0.0),
             "equal_at_last": any(_state(hub.models[other]) == _state(model) for other in alike),
         }
 
@@ -112,6 +113,26 @@ def _untouched(model: Any) -> int:
 
 def _shapes(model: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(each.shape) for each in model.parameters())
+
+
+def _gone(hub: Any, trained: Any, model: Any) -> float:
+    """How far a copy has gone, of the way that the trained one went from its first update on."""
+    import numpy as np  # noqa: PLC0415 - light, but only here
+
+    from harness.watching.sampling import sample  # noqa: PLC0415 - brings torch
+
+    own = dict(zip(map(id, trained.parameters()), model.parameters(), strict=True))
+    for training in hub.trainings.values():
+        if (
+            training.first is None
+            or training.last is None
+            or any(id(p) not in own for p in training.parameters)
+        ):
+            continue
+        now = sample([own[id(each)] for each in training.parameters], training.places).values
+        first, last = (each.cut(training.counts).values for each in (training.first, training.last))
+        return float(np.linalg.norm(now - first) / max(float(np.linalg.norm(last - first)), 1e-30))
+    return 0.0
 
 
 def _likeness(one: Any, other: Any) -> float:

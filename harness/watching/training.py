@@ -41,7 +41,8 @@ class Training:
     asked: by tensor, steps at which sampled elements had a gradient; idle: the share of those that did not
     move, summed over these steps.
     absent: by tensor, steps at which it had no gradient at all. first_nonfinite: step, quantity, tensor.
-    ends: when each update was done, in seconds of the program's own.
+    ends: when each update was done, in seconds of the program's own. first, last: weights before the first
+    update, and after the latest.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Training:
     late: bool = False
     unclipped: Float64 | None = None
     backwards: int = 0
+    first: Sample | None = None
     last: Sample | None = None
     _known: tuple[list[Any], Float64] | None = None
     _before: dict[str, Any] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Training:
         gradients = None if late else self._sampled_gradients()
         places = self.places if gradients is None else gradients[0]
         self.weights = sample(self.parameters, places)
+        self.first = self.first or self.weights
         self._before = {"late": late, "places": places, "norms": norms(self.parameters)}
         if gradients is not None:
             self._before |= self._gradients(gradients[1])
