@@ -81,10 +81,12 @@ class Batches(Observer):
         self.views.clear()
 
     def _evaluated(self, hub: Any, module: Any, given: list[Any]) -> None:
-        if len(self.evaluated) >= MOST_BATCHES or (module.training and _knows_modes(module)):
+        if module.training and _knows_modes(module):
             return
         if module.training:
             self.asides.add(hub.updates)
+        if len(self.evaluated) >= MOST_BATCHES:
+            return
         values, hashes = given[0], _hashes(given)
         if self.previous[0] != hub.updates:
             self.previous = (hub.updates, set())
