@@ -191,7 +191,8 @@ class Batches(Observer):
 def _rich(values: Any) -> bool:
     """Whether rows are hardly alike by chance: many numbers, or rows that are long for their few values."""
     different = int(values.unique().numel())
-    if different <= FEW or different > SOME or not values.is_floating_point():
+    few = different <= min(SOME, values.numel() // 2)  # of values on a grid, each comes again and again
+    if different <= FEW or not few or not values.is_floating_point():
         return different > FEW
     return bool(values.numel() // max(1, len(values)) * math.log(different) > math.log(MANY))
 
